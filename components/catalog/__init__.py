@@ -1,0 +1,3 @@
+"""Catalog entries: the files as people write them (`document`), the rules (`rules`), one inner model (`entry`),
+loading (`load`).
+"""
