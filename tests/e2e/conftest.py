@@ -1,0 +1,38 @@
+"""One deployed stack and one browser for all end-to-end tests; both are taken away at the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
+
+from tests.e2e.deployed import Deployed, prepare
+from tests.e2e.sign_in import Person, chromium
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    stack = prepare(tmp_path_factory.mktemp("stack"))
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.pulumi("destroy", "--yes", check=False)
+
+
+@pytest_asyncio.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def alice(deployed: Deployed, browser: Browser) -> Person:
+    return Person("alice", deployed.password("alice"), await browser.new_context())
+
+
+@pytest_asyncio.fixture
+async def bob(deployed: Deployed, browser: Browser) -> Person:
+    return Person("bob", deployed.password("bob"), await browser.new_context())
