@@ -1,4 +1,4 @@
-"""Programs of the npm registry that the tests drive, installed from a lock file into the user's cache, once for each lock."""
+"""npm programs that the tests drive, installed from a lock file into the user's cache, once for each lock."""
 
 from __future__ import annotations
 
