@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,12 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]
 
 LAUNCHER = Path(__file__).parents[2] / "images" / "launcher"
 IMAGE = "debian:bookworm-slim"
+DOCKERFILE = f"""
+FROM {IMAGE}
+RUN apt-get update && apt-get install -y --no-install-recommends python3
+COPY mcp_launcher /usr/lib/python3/dist-packages/mcp_launcher
+ENTRYPOINT ["/usr/bin/python3", "-I", "-m", "mcp_launcher"]
+"""
 ROLE, STACK = "mcp-hosting.role", "mcp-hosting.stack"
 
 
@@ -197,8 +204,10 @@ def test_sigterm_ends_it_at_once(stage: Stage, launcher: "subprocess.Popen[str]"
     assert launcher.wait(timeout=1) == 0
 
 
-def test_image_works_with_nothing_but_the_socket(stage: Stage) -> None:
-    image, _ = stage.client.images.build(path=str(LAUNCHER), rm=True)
+def test_container_works_with_nothing_but_the_socket(stage: Stage, tmp_path: Path) -> None:
+    shutil.copytree(LAUNCHER / "mcp_launcher", tmp_path / "mcp_launcher", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "Dockerfile").write_text(DOCKERFILE)
+    image, _ = stage.client.images.build(path=str(tmp_path), rm=True)
     running = stage.client.containers.run(
         image,
         ["--stack", stage.stack],
@@ -216,7 +225,7 @@ def test_image_works_with_nothing_but_the_socket(stage: Stage) -> None:
     edge = edge_of(stage)
     stage.start("time", "server", network=stage.network("time", 0).name)
     wait_for(lambda: stage.edge_address(edge, "time") == f"10.213.{stage.octet}.3")
-    code, _ = running.exec_run(["python3", "-m", "mcp_launcher", "health"])
+    code, _ = running.exec_run(["/usr/bin/python3", "-I", "-m", "mcp_launcher", "health"])
     assert code == 0
     start = time.monotonic()
     running.stop(timeout=10)
