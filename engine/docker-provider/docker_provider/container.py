@@ -123,7 +123,8 @@ class Container:
         if not same_stack(existing["Config"].get("Labels"), wanted):
             raise ProviderError(
                 f"container {name}: exists already and is not this stack's (no equal label {STACK_LABEL}), so it was "
-                f"left alone; remove it (`docker rm -f {name}`), import it (`pulumi import {self.token} <resource> {name}`) "
+                f"left alone; remove it (`docker rm -f {name}`), import it "
+                f"(`pulumi import {self.token} <resource> {name}`) "
                 "or choose another name"
             )
         op.info(f"container {name}: replacing the one that an interrupted run left behind")

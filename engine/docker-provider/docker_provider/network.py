@@ -134,7 +134,8 @@ class Network:
         if not same_stack(existing.get("Labels"), labels(inputs)):
             raise ProviderError(
                 f"network {name}: exists already and is not this stack's (no equal label {STACK_LABEL}), so it was "
-                f"left alone; remove it (`docker network rm {name}`), import it (`pulumi import {self.token} <resource> {name}`) "
+                f"left alone; remove it (`docker network rm {name}`), import it "
+                f"(`pulumi import {self.token} <resource> {name}`) "
                 "or choose another name"
             )
         return equal(inputs, existing)

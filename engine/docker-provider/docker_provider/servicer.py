@@ -207,15 +207,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Invoke(self, request: provider_pb2.InvokeRequest, context: Context) -> provider_pb2.InvokeResponse:
         """No function is offered."""
-        _abort(
-            context, grpc.StatusCode.UNIMPLEMENTED, f"{request.tok}: not supported by this stand-in for pulumi-docker"
-        )
+        _abort(context, f"{request.tok}: not supported by this stand-in for pulumi-docker")
 
     def Call(self, request: provider_pb2.CallRequest, context: Context) -> provider_pb2.CallResponse:
         """No method is offered."""
-        _abort(
-            context, grpc.StatusCode.UNIMPLEMENTED, f"{request.tok}: not supported by this stand-in for pulumi-docker"
-        )
+        _abort(context, f"{request.tok}: not supported by this stand-in for pulumi-docker")
 
     def Cancel(self, request: Empty, context: Context) -> Empty:
         """Ends all waiting; what is half made is removed."""
@@ -229,7 +225,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if resource is None:
             _abort(
                 context,
-                grpc.StatusCode.UNIMPLEMENTED,
                 f"{token}: not supported by this stand-in for pulumi-docker {VERSION}",
             )
         secrets = list(secret_texts(secret))
@@ -250,7 +245,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
                 place = place.tb_next
             line = f"{os.path.basename(place.tb_frame.f_code.co_filename)}:{place.tb_lineno}" if place else ""
             message = f"the docker provider failed unexpectedly: {type(error).__name__} at {line}"
-        _abort(context, message, grpc.StatusCode.UNKNOWN)
+        return _abort(context, message, grpc.StatusCode.UNKNOWN)
 
 
 def _abort(context: Context, message: str, code: grpc.StatusCode = grpc.StatusCode.UNIMPLEMENTED) -> NoReturn:
