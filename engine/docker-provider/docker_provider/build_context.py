@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from docker_provider.docker_engine import load_sdk
 from docker_provider.errors import ProviderError
 
 OUTSIDE_DOCKERFILE = ".dockerfile.outside-context"
@@ -35,6 +36,7 @@ class BuildContext:
 
 def build_context(context: str, dockerfile: str | None) -> BuildContext:
     """Reads the folder; relative paths start at the working directory. Raises `ProviderError`, remedy included."""
+    load_sdk()
     from docker.utils.build import exclude_paths
 
     root = Path(context).resolve()

@@ -14,7 +14,15 @@ STACK_LABEL = "mcp-hosting.stack"
 """Objects with this label, and the same value as the wanted one, are the stack's own."""
 
 _REQUEST_SECONDS = 120
+_SDK_LOCK = threading.Lock()
 T = TypeVar("T")
+
+
+def load_sdk() -> None:
+    """Imports the Docker SDK, by one thread at a time: it takes half a second, and its modules import each other."""
+    with _SDK_LOCK:
+        import docker.errors
+        import docker.utils.build  # noqa: F401
 
 
 class DockerEngine:
@@ -31,7 +39,8 @@ class DockerEngine:
         """This thread's `docker.APIClient`; the first one agrees on the API's version with the engine."""
         client = getattr(self._local, "client", None)
         if client is None:
-            from docker import APIClient  # half a second: not on the way to the first line of output
+            load_sdk()
+            from docker import APIClient
 
             with failures(f"the Docker Engine at {self.host}"), self._lock:
                 client = APIClient(base_url=self.host, version=self._version or "auto", timeout=_REQUEST_SECONDS)
@@ -54,6 +63,7 @@ class DockerEngine:
 @contextmanager
 def failures(what: str) -> Iterator[None]:
     """Turns failures of the engine into a `ProviderError` that starts with `what`."""
+    load_sdk()
     import requests
     from docker.errors import APIError, DockerException
 
@@ -72,6 +82,7 @@ def failures(what: str) -> Iterator[None]:
 
 def found(look_up: Callable[[], T]) -> T | None:
     """What `look_up` finds, None where the engine says that there is no such object."""
+    load_sdk()
     from docker.errors import NotFound
 
     try:

@@ -10,9 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from docker_provider.protocol import provider_pb2_grpc
-from docker_provider.servicer import Provider
-
 WORKERS = 64
 """Calls at a time: most of them wait for the Docker Engine or for a container's health."""
 ENDING = {signal.SIGINT, signal.SIGTERM}
@@ -23,16 +20,20 @@ def main() -> None:
     """Serves until SIGINT, SIGTERM or the end of the engine; `sys.argv[1]` is the engine's address."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # inherited by every thread: only this one takes them
     parent = os.getppid()
-    provider = Provider(sys.argv[1] if len(sys.argv) > 1 else None)
     server = grpc.server(
         ThreadPoolExecutor(WORKERS),
         options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
     )
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
+    # The port listens already: the engine's connection waits in its queue while the rest is loaded.
+    from docker_provider.protocol import provider_pb2_grpc
+    from docker_provider.servicer import Provider
+
+    provider = Provider(sys.argv[1] if len(sys.argv) > 1 else None)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
+    server.start()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     signal.sigwait(ENDING)
     os._exit(0)

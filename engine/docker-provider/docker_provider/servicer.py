@@ -17,7 +17,7 @@ from docker_provider import NOTICE, VERSION
 from docker_provider.check import DEFAULTS, Failure, autoname, checked, failures
 from docker_provider.container import Container
 from docker_provider.diff import Edit, difference
-from docker_provider.docker_engine import DEFAULT_HOST, DockerEngine
+from docker_provider.docker_engine import DEFAULT_HOST, DockerEngine, load_sdk
 from docker_provider.engine_log import EngineLog
 from docker_provider.errors import ProviderError, masked
 from docker_provider.image import Image
@@ -99,7 +99,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if not self._noticed:
             self._noticed = True
             self._log.info(NOTICE)
-        threading.Thread(target=_warm_up, daemon=True).start()
+        threading.Thread(target=load_sdk, daemon=True).start()
         response = {
             key.replace("_s", "S").replace("_r", "R").replace("_o", "O"): value for key, value in _ABILITIES.items()
         }
@@ -260,8 +260,3 @@ def _check_response(inputs: Properties, wrong: list[Failure]) -> provider_pb2.Ch
 
 def _without_defaults(inputs: Properties) -> Properties:
     return {key: value for key, value in inputs.items() if key != DEFAULTS}
-
-
-def _warm_up() -> None:
-    """Loads the Docker SDK while the engine is still busy with the program."""
-    import docker  # noqa: F401
