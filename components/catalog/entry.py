@@ -276,3 +276,13 @@ class Entry:
     def keys(self) -> frozenset[str]:
         """The names by which a stack may speak of this entry."""
         return frozenset(filter(None, (self.id, self.entry_key)))
+
+    def setting(self, key: str) -> Setting | None:
+        """Return the setting of that key: as it is spelled, else without regard to case, hyphens and underscores."""
+        exact = [setting for setting in self.settings if setting.key == key]
+        loose = [setting for setting in self.settings if _loose(setting.key) == _loose(key)]
+        return next(iter(exact), loose[0] if len(loose) == 1 else None)
+
+
+def _loose(key: str) -> str:
+    return key.upper().replace("-", "_")

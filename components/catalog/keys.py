@@ -24,6 +24,7 @@ HINTS = {
     "systemmcpservertype": "system servers (filters) are not hosted: remove the entry",
     "filterconfig": "system servers (filters) are not hosted: remove the entry",
     "idleshutdownintervalhours": "it is no field of a catalog: the stack's sessionIdleSeconds ends idle sessions",
+    "secure": "an encrypted value is not read in place: put it under mcp-hosting:secrets and write {secret: NAME}",
     "healthzport": "the health check uses `port`: remove it",
 }
 """Keys that people bring from elsewhere, in lower case, and what to do."""

@@ -28,6 +28,7 @@ from components.catalog.entry import (
     RuntimeConfig,
     UvxConfig,
 )
+from components.catalog.packages import npm_package, python_package
 from components.catalog.parse import Path
 from components.catalog.report import Report
 
@@ -40,10 +41,6 @@ BLOCKS: Mapping[str, str] = {
 }
 DEFAULT_STARTUP_SECONDS = 60
 
-_NPM = re.compile(r"(@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*(@[A-Za-z0-9.^~<>=*+_ |-]+)?")
-_PYTHON = re.compile(
-    r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\[[A-Za-z0-9._,\s-]*\])?(@[A-Za-z0-9.!+_-]+|\s*[=<>~!]=?=?[A-Za-z0-9.,!+*_<>=~\s-]+)?"
-)
 _URL_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]*?(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?")
 
@@ -85,7 +82,7 @@ def runtime_config(document: EntryDocument, report: Report) -> RuntimeConfig | N
 
 
 def _npx(config: NpxDocument, report: Report) -> NpxConfig:
-    if not _NPM.fullmatch(config.package):
+    if npm_package(config.package) is None:
         report.add(
             ("npxConfig", "package"), "is not a package of the npm registry", "write name@version", config.package
         )
@@ -93,7 +90,7 @@ def _npx(config: NpxDocument, report: Report) -> NpxConfig:
 
 
 def _uvx(config: UvxDocument, report: Report) -> UvxConfig:
-    if not _PYTHON.fullmatch(config.package):
+    if python_package(config.package) is None:
         report.add(
             ("uvxConfig", "package"), "is not a package of the Python index", "write name==version", config.package
         )
