@@ -177,13 +177,13 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(UpstreamError(f"the upstream's answer isn't HTTP/1.1: {error}"))
         else:
-            if self._in_head and (added := self._head_bytes + len(data)) > MAX_HEAD_BYTES:
-                self._fail(UpstreamError(f"the upstream's answer has a head of more than {added} bytes"))
-            elif self._in_head:
-                self._head_bytes = added
-            elif self._finished:
+            if self._finished:
                 # Not before all bytes are parsed: what follows the answer must never meet the next call.
                 self._settle()
+            elif self._in_head:
+                self._head_bytes += len(data)
+                if self._head_bytes > MAX_HEAD_BYTES:
+                    self._fail(UpstreamError(f"the upstream's answer has a head of over {MAX_HEAD_BYTES} bytes"))
 
     def eof_received(self) -> None:
         """Close: half-open connections carry nothing for us."""

@@ -1,0 +1,297 @@
+"""Judges each request in the order of rules: path, host, origin, method, token, audience, scope, rate, message, tool.
+
+What a head can tell is judged before the body is read, so that nobody without a token makes the edge hold a body, and
+no server hears of a request that is refused.
+"""
+
+from __future__ import annotations
+
+import time
+
+from mcp_wire.exchange import Exchange
+from mcp_wire.http_client import Pool, Target
+from mcp_wire.http_server import Connections, HttpServerProtocol, Limits
+from mcp_wire.request import Request
+from mcp_wire.response import HeaderBlock
+
+from mcp_gateway.edge import answers, sessions
+from mcp_gateway.edge.answers import Answer, http_error, rpc_error
+from mcp_gateway.edge.audit import Audit
+from mcp_gateway.edge.call import Caller, McpCall, head_start, upstream_request
+from mcp_gateway.edge.control import MAX_BODY_BYTES, METHODS, ControlCall, control_request, is_forwarded, unavailable
+from mcp_gateway.edge.document import MAX_REQUEST_BYTES, Document, Route
+from mcp_gateway.edge.messages import MODERN, Message, message, version_refusal
+from mcp_gateway.edge.rates import Rates
+from mcp_gateway.edge.relay import Relay
+from mcp_gateway.edge.tokens import Token, Verifier, is_live
+from mcp_gateway.edge.upstreams import Upstreams
+
+_PREFIX = b"/mcp-connect"
+_MAX_STARTS = 10_000
+_ALLOW = (b"allow", b"POST, GET, DELETE, OPTIONS")
+_MODERN_ALLOW = (b"allow", b"POST, OPTIONS")
+_PREFLIGHT = (
+    (b"access-control-allow-methods", b"POST, GET, DELETE"),
+    (
+        b"access-control-allow-headers",
+        b"authorization, content-type, accept, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name, last-event-id",
+    ),
+    (b"access-control-max-age", b"600"),
+)
+
+
+class Edge:
+    """All state of one worker: the document in force, connections, rates, calls under way."""
+
+    def __init__(self, control: str, audit: Audit, *, stream_idle_seconds: float):
+        self.document: Document | None = None
+        self.verifier = Verifier("", {})
+        self.audit = audit
+        self.rates = Rates()
+        self.upstreams = Upstreams()
+        self.control = Pool(Target("control", path=control))
+        self.limits = Limits(body_bytes=MAX_REQUEST_BYTES)
+        self.connections = Connections(self.limits)
+        self.active: set[Relay] = set()
+        self.starts: dict[tuple[str, str, str, str], bytes] = {}
+        self.blocks: dict[tuple[tuple[bytes, bytes], ...], HeaderBlock] = {}
+        self.stream_idle_seconds = stream_idle_seconds
+
+    def protocol(self) -> HttpServerProtocol:
+        """The protocol of a new connection."""
+        door = Door(self)
+        return HttpServerProtocol(door.on_request, self.limits, door.on_head, self.connections)
+
+    def put_in_force(self, document: Document) -> None:
+        """Judge by `document` from now on. Calls under way go on, unless their caller lost the server or the token."""
+        self.upstreams.prepare(route.upstream for route in document.routes.values())
+        before = self.document
+        if before is None or (before.issuer, before.key_ids) != (document.issuer, document.key_ids):
+            self.verifier = Verifier(document.issuer, document.keys)
+        self.document = document
+        self.starts.clear()
+        self.upstreams.keep(route.upstream for route in document.routes.values())
+        for relay in list(self.active):
+            if isinstance(relay, McpCall) and not self._may_go_on(document, relay.caller):
+                relay.cut("access ended")
+
+    def sweep(self) -> None:
+        """End what took too long; call this about once a second."""
+        now = time.monotonic()
+        for relay in [each for each in self.active if each.deadline < now]:
+            relay.timed_out()
+        self.upstreams.expire()
+        self.control.expire()
+        self.rates.expire(now)
+
+    def end_listening(self) -> None:
+        """Cut streams that only wait for messages, as they would hold up the edge's end; clients open them anew."""
+        for relay in list(self.active):
+            if isinstance(relay, McpCall) and relay.http_method == "GET":
+                relay.cut("the edge is stopping")
+
+    def start(self, method: str, caller: Caller) -> bytes:
+        """The cached beginning of a request's head."""
+        token = caller.token
+        key = (method, caller.route.id, token.subject, token.client)
+        start = self.starts.get(key)
+        if start is None:
+            if len(self.starts) >= _MAX_STARTS:
+                self.starts.clear()
+            start = self.starts[key] = head_start(method, caller.route, token)
+        return start
+
+    @staticmethod
+    def _may_go_on(document: Document, caller: Caller) -> bool:
+        route, token = document.routes.get(caller.route.path), caller.token
+        return (
+            route is not None
+            and token.subject in route.subjects
+            and token.subject in document.subjects
+            and is_live(token, caller.started, document.revoked_tokens, document.revoked_before)
+        )
+
+
+class Door:
+    """Judges the requests of one connection, which come one after the other."""
+
+    __slots__ = ("_caller", "_edge")
+
+    def __init__(self, edge: Edge):
+        self._edge = edge
+        self._caller: Caller | None = None
+
+    def on_head(self, request: Request, exchange: Exchange) -> None:
+        """Refuse what the head gives reason to refuse, and bound the body."""
+        self._caller = None
+        answer = self._head(request, exchange)
+        if answer is not None:
+            exchange.respond(answer.status, answer.headers, answer.body)
+
+    def on_request(self, request: Request, exchange: Exchange) -> None:
+        """Judge the body and carry the request."""
+        edge, caller = self._edge, self._caller
+        document = edge.document
+        if document is None:
+            return
+        if caller is None:
+            relay = ControlCall(request, exchange, edge.active)
+            relay.send(edge.control, control_request(request, document), head_only=request.method == "HEAD")
+            return
+        read: Message | None = None
+        if request.method == "POST":
+            judged = self._message(request, caller)
+            if isinstance(judged, Answer):
+                self._refuse(exchange, request, caller, judged)
+                return
+            read = judged
+        elif caller.token.subject in caller.route.missing:
+            self._refuse(exchange, request, caller, self._missing(caller, None))
+            return
+        call = McpCall(
+            exchange,
+            edge.active,
+            caller=caller,
+            message=read,
+            http_method=request.method,
+            audit=edge.audit,
+            session_key=document.session_key,
+            blocks=edge.blocks,
+            idle_seconds=edge.stream_idle_seconds,
+            bytes_in=len(request.body),
+        )
+        start = edge.start(request.method, caller)
+        body = read.body if read is not None else None
+        call.send(edge.upstreams.pool(caller.route.upstream), upstream_request(start, request, caller, body))
+
+    def _head(self, request: Request, exchange: Exchange) -> Answer | None:
+        document = self._edge.document
+        if request.path == b"/healthz":
+            return http_error(503, "Not ready.") if document is None else Answer(200, (), b"ok\n", "")
+        if document is None:
+            return unavailable(page=b"text/html" in (request.get(b"accept") or b""))
+        host = request.get(b"host")
+        if host is None or host.lower() not in document.allowed_hosts:
+            return http_error(421, "This host name is not served here.")
+        origin = request.get(b"origin")
+        if origin is not None and origin.lower() not in document.allowed_origins:
+            return http_error(403, "Requests from this origin are not allowed.")
+        path = request.path
+        if path.startswith(_PREFIX) and path[len(_PREFIX) : len(_PREFIX) + 1] in (b"", b"/"):
+            return self._mcp_head(request, exchange, document, _cors(origin))
+        if request.method not in METHODS:
+            return http_error(405)
+        if not is_forwarded(path):
+            return answers.NOT_FOUND
+        exchange.body_limit = MAX_BODY_BYTES
+        return None
+
+    def _mcp_head(
+        self, request: Request, exchange: Exchange, document: Document, cors: answers.Headers
+    ) -> Answer | None:
+        route = document.routes.get(request.path)
+        if route is None:
+            return _with(answers.NOT_FOUND, cors)
+        method = request.method
+        if method == "OPTIONS":
+            return Answer(204, (_ALLOW, *cors, *(_PREFLIGHT if cors else ())), b"", "")
+        if method not in ("POST", "GET", "DELETE"):
+            return _with(http_error(405, headers=(_ALLOW,)), cors)
+        token = self._token(request, document, route)
+        if isinstance(token, Answer):
+            return _with(token, cors)
+        modern = request.get(b"mcp-protocol-version") == MODERN
+        self._caller = caller = Caller(route, token, modern=modern, cors=cors)
+        refusal = self._judged(request, document, caller)
+        if refusal is not None:
+            self._record_refusal(request, caller, refusal)
+            return _with(refusal, cors)
+        exchange.body_limit = route.request_bytes if method == "POST" else 0
+        return None
+
+    def _token(self, request: Request, document: Document, route: Route) -> Token | Answer:
+        """The caller's token, or the challenge. A token is taken from the Authorization header and nowhere else."""
+        value = request.get(b"authorization")
+        if value is None or value[:7].lower() != b"bearer ":
+            return answers.unauthorized(route, token_sent=False)
+        token = self._edge.verifier.token(value[7:].strip(b" "))
+        if (
+            token is None
+            or not is_live(token, time.time(), document.revoked_tokens, document.revoked_before)
+            or token.subject not in document.subjects
+        ):
+            return answers.unauthorized(route, token_sent=True)
+        if token.audience != route.resource and token.subject in route.subjects:
+            # 401, not 403: clients sign in anew, for this server, on a 401 only.
+            return answers.unauthorized(route, token_sent=True)
+        return token
+
+    def _judged(self, request: Request, document: Document, caller: Caller) -> Answer | None:
+        route, token = caller.route, caller.token
+        if token.subject not in route.subjects:
+            return answers.NOT_FOUND
+        if not route.scopes <= token.scopes:
+            return answers.insufficient_scope(route)
+        wait = self._edge.rates.wait(token.subject, route.id, route.calls_per_minute, time.monotonic())
+        if wait:
+            return answers.too_many(wait)
+        if self._edge.audit.full:
+            return http_error(503, "Calls can't be recorded just now.", reason="audit trail is full")
+        refusal = version_refusal(request)
+        if refusal is not None:
+            return refusal
+        if caller.modern:
+            return http_error(405, headers=(_MODERN_ALLOW,)) if request.method != "POST" else None
+        given = request.get(b"mcp-session-id")
+        if given is not None:
+            caller.session = sessions.unbound(document.session_key, route.id, token.subject, given)
+            if caller.session is None:
+                return rpc_error(404, answers.SESSION_NOT_FOUND, "Session not found", reason="unknown session")
+        return None
+
+    def _message(self, request: Request, caller: Caller) -> Message | Answer:
+        read = message(request)
+        if isinstance(read, Answer):
+            return read
+        route = caller.route
+        if caller.token.subject in route.missing:
+            return self._missing(caller, read)
+        if read.method == "tools/call" and route.allowed_tools is not None and read.tool not in route.allowed_tools:
+            return read.refusal(
+                answers.INVALID_PARAMS, "This tool does not exist or may not be used", reason="tool not allowed"
+            )
+        return read
+
+    def _missing(self, caller: Caller, read: Message | None) -> Answer:
+        names = ", ".join(caller.route.missing[caller.token.subject])
+        text = f"This server needs values that you have not given: {names}. Enter them in the gateway's pages."
+        if read is None:
+            return http_error(403, text, reason="values missing")
+        return read.refusal(answers.REFUSED, text, reason="values missing")
+
+    def _refuse(self, exchange: Exchange, request: Request, caller: Caller, answer: Answer) -> None:
+        self._record_refusal(request, caller, answer)
+        answer = _with(answer, caller.cors)
+        exchange.respond(answer.status, answer.headers, answer.body)
+
+    def _record_refusal(self, request: Request, caller: Caller, answer: Answer) -> None:
+        audit = self._edge.audit
+        if not audit.full:
+            audit.reserve()
+            size = len(request.body)
+            audit.write(caller.record(answer.status, http_method=request.method, bytes_in=size, refused=answer.reason))
+
+
+def _with(answer: Answer, headers: answers.Headers) -> Answer:
+    return Answer(answer.status, (*answer.headers, *headers), answer.body, answer.reason) if headers else answer
+
+
+def _cors(origin: bytes | None) -> answers.Headers:
+    """What lets an allowed web page read the answer (Fetch Standard, section 3.3); the origin is one of the list."""
+    if origin is None:
+        return ()
+    return (
+        (b"access-control-allow-origin", origin.lower()),
+        (b"access-control-expose-headers", b"mcp-session-id, mcp-protocol-version, www-authenticate, retry-after"),
+        (b"vary", b"origin"),
+    )

@@ -1,0 +1,160 @@
+"""Carries one answer from an upstream to a client as it comes, and pressure and disconnection the other way."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from mcp_wire.exchange import Exchange
+from mcp_wire.http_client import Call, Pool, UpstreamError
+from mcp_wire.response import Headers
+
+from mcp_gateway.edge.answers import Answer
+
+
+class Filter(Protocol):
+    """Changes an answer on its way; raises ValueError for one that it can't read."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take a piece, give what may pass now."""
+
+    def finish(self) -> bytes:
+        """Give what is left at the answer's end."""
+
+
+class Relay:
+    """One exchange with an upstream. Subclasses say which headers pass, what failures look like and what is recorded.
+
+    `deadline` (monotonic seconds) is that of the first byte, then of the next one; whoever holds the relays calls
+    `timed_out` when it is past.
+    """
+
+    __slots__ = ("active", "answer_bytes", "call", "deadline", "exchange", "filter", "idle_seconds", "status")
+
+    def __init__(self, exchange: Exchange, active: set[Relay], *, answer_seconds: float, idle_seconds: float):
+        self.exchange = exchange
+        self.active = active
+        self.deadline = time.monotonic() + answer_seconds
+        self.idle_seconds = idle_seconds
+        self.call: Call | None = None
+        self.filter: Filter | None = None
+        self.status = 0
+        self.answer_bytes = 0
+
+    def send(self, pool: Pool, request: bytes, *, head_only: bool = False) -> None:
+        """Send the request; everything else follows from the answer."""
+        self.active.add(self)
+        self.exchange.on_disconnect = self.disconnected
+        call = pool.send(request, self, head_only=head_only)
+        if self in self.active:
+            self.call = call
+
+    # What subclasses say.
+
+    def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> Headers | Answer:
+        """The headers that the client gets, or what it gets instead of this answer."""
+        raise NotImplementedError
+
+    def failure(self, error: UpstreamError | None) -> Answer:
+        """What the client gets when the upstream failed, or (None) took too long."""
+        raise NotImplementedError
+
+    def finished(self, reason: str | None) -> None:
+        """Record the end; `reason` when the answer didn't come whole."""
+
+    # mcp_wire.http_client.Sink
+
+    def on_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Begin the client's answer."""
+        self.deadline = time.monotonic() + self.idle_seconds
+        passed = self.head(status, headers)
+        if isinstance(passed, Answer):
+            self.replace(passed)
+            return
+        self.status = status
+        length = None
+        if self.filter is None:
+            length = next((int(value) for name, value in headers if name == b"content-length"), None)
+        self.exchange.start(status, passed, length)
+
+    def on_data(self, data: bytes) -> None:
+        """Pass a piece on; stop reading while the client doesn't."""
+        self.deadline = time.monotonic() + self.idle_seconds
+        if self.filter is not None:
+            try:
+                data = self.filter.feed(data)
+            except ValueError:
+                self.cut("an answer that can't be filtered")
+                return
+        self.answer_bytes += len(data)
+        self.exchange.write(data)
+        if not self.exchange.writable and self.call is not None:
+            self.exchange.on_drain = self.drained
+            self.call.pause()
+
+    def on_end(self) -> None:
+        """End the client's answer."""
+        if self.filter is not None:
+            try:
+                rest = self.filter.finish()
+            except ValueError:
+                self.cut("an answer that can't be filtered")
+                return
+            self.answer_bytes += len(rest)
+            self.exchange.write(rest)
+        self.done(None)
+        self.exchange.end()
+
+    def on_failure(self, error: UpstreamError) -> None:
+        """Answer in the upstream's place, or cut an answer that can't be completed."""
+        self.give_up(self.failure(error))
+
+    # What happens from the client's side, or by the clock.
+
+    def drained(self) -> None:
+        """Read on: the client has taken what there was."""
+        if self.call is not None:
+            self.call.resume()
+
+    def disconnected(self) -> None:
+        """Drop the upstream's request: nobody waits for its answer."""
+        self._cancel()
+        self.done("client went away")
+
+    def timed_out(self) -> None:
+        """Give up an answer that didn't begin, or a stream that fell silent."""
+        self._cancel()
+        self.give_up(self.failure(None))
+
+    def cut(self, reason: str) -> None:
+        """End the exchange at once: its caller may not have the answer any more."""
+        self._cancel()
+        self.done(reason)
+        self.exchange.abort()
+
+    def replace(self, answer: Answer) -> None:
+        """Answer for the upstream, whose own answer must not pass."""
+        self._cancel()
+        self.status = answer.status
+        self.done(answer.reason)
+        self.exchange.respond(answer.status, answer.headers, answer.body)
+
+    def give_up(self, answer: Answer) -> None:
+        """Answer for the upstream if its answer hasn't begun, else cut what has begun."""
+        if self.exchange.answered:
+            self.done(answer.reason)
+            self.exchange.abort()
+        else:
+            self.replace(answer)
+
+    def done(self, reason: str | None) -> None:
+        """Record the end, once."""
+        if self in self.active:
+            self.active.discard(self)
+            self.call = None
+            self.exchange.on_disconnect = self.exchange.on_drain = None
+            self.finished(reason)
+
+    def _cancel(self) -> None:
+        if self.call is not None:
+            self.call.cancel()
