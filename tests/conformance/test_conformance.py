@@ -1,0 +1,123 @@
+"""The official conformance suite: the fixture server passes it, and the gateway changes nothing about that."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.conformance.authorizing_proxy import AuthorizingProxy
+from tests.conformance.fixture_process import fixture_server
+from tests.conformance.run import REVISIONS, Check, Suite, differences, failing, install, run
+
+pytestmark = pytest.mark.timeout(400)
+
+TASKS = (
+    "tasks-capability-negotiation",
+    "tasks-dispatch-and-envelope",
+    "tasks-lifecycle",
+    "tasks-mrtr-composition",
+    "tasks-mrtr-input",
+    "tasks-request-headers",
+    "tasks-request-state-removal",
+    "tasks-required-task-error",
+    "tasks-wire-fields",
+)
+"""Scenarios of an optional extension (io.modelcontextprotocol/tasks) that the SDK doesn't offer; not scored."""
+
+
+@pytest.fixture(scope="module")
+def suite() -> Suite:
+    if shutil.which("npm") is None:
+        pytest.skip("needs npm")
+    return install()
+
+
+@pytest.fixture(scope="module")
+def fixture_url() -> Iterator[str]:
+    with fixture_server() as url:
+        yield url
+
+
+@pytest.mark.parametrize(("revision", "accepted"), [("2025-11-25", set()), ("2026-07-28", set(TASKS))])
+def test_fixture_server_passes_all_that_is_required(
+    suite: Suite, fixture_url: str, revision: str, accepted: set[str]
+) -> None:
+    results = run(suite, fixture_url, revision)
+    assert len(results) > 30
+    assert {name: ids for name, ids in failing(results).items() if name not in accepted} == {}
+
+
+def test_proxy_adds_the_token_and_changes_no_verdict(suite: Suite, fixture_url: str) -> None:
+    with AuthorizingProxy(fixture_url, lambda: "a.token").running() as url:
+        seen = call_tool(url, "whoami_headers")
+        assert ["authorization", "Bearer a.token"] in json.loads(seen)
+        for revision in REVISIONS:
+            assert differences(run(suite, fixture_url, revision), run(suite, url, revision)) == []
+
+
+def test_proxy_passes_a_foreign_host_on(fixture_url: str) -> None:
+    with AuthorizingProxy(fixture_url, lambda: "a.token").running() as url:
+        assert httpx.get(url, headers={"Host": "evil.example.com"}).status_code == 421
+
+
+def test_a_changed_verdict_is_told() -> None:
+    one = {"tools-list": (Check("a", "SUCCESS"), Check("b", "SUCCESS")), "ping": (Check("ping", "SUCCESS"),)}
+    other = {"tools-list": (Check("a", "SUCCESS"), Check("b", "FAILURE")), "caching": (Check("c", "INFO"),)}
+    assert differences(one, other) == [
+        "caching:c: absent here, INFO there",
+        "ping:ping: SUCCESS here, absent there",
+        "tools-list:b: SUCCESS here, FAILURE there",
+    ]
+
+
+@pytest.mark.docker
+@pytest.mark.engine
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_gateway_gives_the_same_result_check_by_check(suite: Suite, fixture_url: str, revision: str) -> None:
+    """Takes MCP_GATEWAY_URL (the fixture behind a running gateway), MCP_TOKEN_COMMAND (prints an access token for it)
+    and MCP_DIRECT_URL (the same server reached directly; by default one that the test starts)."""
+    gateway, command = os.environ.get("MCP_GATEWAY_URL"), os.environ.get("MCP_TOKEN_COMMAND")
+    if not gateway or not command:
+        pytest.skip("needs a running stack: MCP_GATEWAY_URL and MCP_TOKEN_COMMAND")
+    assert gateway_differences(suite, os.environ.get("MCP_DIRECT_URL") or fixture_url, gateway, command, revision) == []
+
+
+def gateway_differences(suite: Suite, direct: str, gateway: str, token_command: str, revision: str) -> list[str]:
+    token = subprocess.run(token_command, shell=True, check=True, capture_output=True, text=True).stdout.strip()
+    with AuthorizingProxy(gateway, lambda: token).running() as url:
+        return differences(run(suite, direct, revision), run(suite, url, revision))
+
+
+def call_tool(url: str, name: str) -> str:
+    """Call a tool without arguments, in the protocol of 2026-07-28, where one request stands alone."""
+    version = "2026-07-28"
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    }
+    answer = httpx.post(
+        url,
+        json={
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": name, "arguments": {}, "_meta": meta},
+        },
+        headers={
+            "Accept": "application/json, text/event-stream",
+            "MCP-Protocol-Version": version,
+            "Mcp-Method": "tools/call",
+            "Mcp-Name": name,
+        },
+    )
+    body = answer.text
+    if answer.headers["content-type"].startswith("text/event-stream"):
+        body = next(
+            line.removeprefix("data:") for line in body.splitlines() if line.startswith("data:") and "result" in line
+        )
+    return str(json.loads(body)["result"]["content"][0]["text"])
