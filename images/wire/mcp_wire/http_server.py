@@ -13,6 +13,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from typing import cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
@@ -31,6 +32,7 @@ reset."""
 _LINGER_BYTES = 4_194_304
 _DISCARD_BYTES = 65_536
 """A body left unread by an early answer is read on (and thrown away) up to this size, to keep the connection."""
+_CHUNKED_HEAD = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
 _SINGLE_HEADERS = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"origin", b"content-type")
 
 
@@ -81,8 +83,7 @@ class HttpServerProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection in, or close it at the cap."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server gives
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports don't inherit from it
         peer = transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else "unix"
         self.deadline = self._time() + self._limits.header_seconds
@@ -201,6 +202,9 @@ class HttpServerProtocol(asyncio.Protocol):
         except HttpParserError:
             self._refuse(400)
             return b""
+        if not self._target:  # nothing but empty lines
+            self._refuse(400)
+            return b""
         if start:
             self._head = bytearray()
         self._head_complete(parser)
@@ -226,6 +230,9 @@ class HttpServerProtocol(asyncio.Protocol):
         self._body_size = self._wire_size = 0
         if self._left >= 0:
             self._parser = None
+        elif parser.should_upgrade():
+            self._parser = HttpRequestParser(self)
+            self._parser.feed_data(_CHUNKED_HEAD)  # a parser that has seen an upgrade reads no chunks
         if self._on_head is not None:
             self._call(self._on_head)
             if self._exchange is None:
