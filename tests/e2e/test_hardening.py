@@ -10,10 +10,12 @@ from typing import Any
 import docker
 import pytest
 from docker.models.containers import Container
+from mcp import Client
+from mcp.types import CallToolResult
 
 from tests.e2e.deployed import STACK, Deployed
 from tests.e2e.sign_in import Person
-from tests.e2e.test_quickstart import call
+from tests.e2e.test_quickstart import call, text
 
 pytestmark = [pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(1800)]
 
@@ -100,6 +102,13 @@ def host_service() -> Iterator[int]:
         server.wait()
 
 
+async def refused(client: Client, tool: str, arguments: dict[str, Any]) -> str:
+    result = await client.call_tool(tool, arguments)
+    assert isinstance(result, CallToolResult)
+    assert result.is_error, (tool, arguments, text(result))
+    return text(result)
+
+
 def addresses(container: Container) -> list[str]:
     container.reload()
     networks = container.attrs["NetworkSettings"]["Networks"].values()
@@ -131,15 +140,22 @@ async def test_a_server_reaches_nothing_but_its_callers(
     }
     async with alice.connect(deployed.server("fixture")) as client:
         for name, (address, port) in targets.items():
-            answer = json.loads(await call(client, "connect", {"host": address, "port": port, "timeout": 2}))
-            assert answer["outcome"] != "open", (name, address, answer)
-        answer = json.loads(await call(client, "connect", {"host": own, "port": 3000, "timeout": 2}))
-        assert answer["outcome"] == "open", "the probe itself works: the server reaches its own port"
-        resolved = json.loads(await call(client, "resolve", {"name": "example.com"}))
-        assert resolved["outcome"] != "resolved"
+            answer = json.loads(await call(client, "connect", {"host": address, "port": port, "seconds": 2}))
+            assert answer["outcome"] != "ok", (name, address, answer)
+        answer = json.loads(await call(client, "connect", {"host": own, "port": 3000, "seconds": 2}))
+        assert answer["outcome"] == "ok", "the probe itself works: the server reaches its own port"
+        await refused(client, "resolve", {"name": "example.com"})
         for path in ("/var/run/docker.sock", "/state/gateway.db", "/keys/master.key", "/run/gateway/control.sock"):
-            found = json.loads(await call(client, "read_file", {"path": path}))
-            assert found["outcome"] == "missing", path
+            assert "ENOENT" in await refused(client, "read_file", {"path": path})
+        for path in ("/etc/x", "/app/x", "/run/mcp/x"):
+            await refused(client, "write_file", {"path": path})
+        forked = json.loads(await call(client, "fork", {"count": 1000}))
+        assert forked["started"] < 600
+        kernel = json.loads(await call(client, "privileges", {}))
+        assert int(kernel["CapEff"][0], 16) == int(kernel["CapBnd"][0], 16) == 0
+        assert kernel["NoNewPrivs"] == ["1"]
+        assert kernel["Seccomp"] == ["2"]
+        assert not {"MCP_TOKEN", "PULUMI_CONFIG_PASSPHRASE"} & set(json.loads(await call(client, "list_env_names", {})))
 
 
 @pytest.mark.browser
@@ -151,8 +167,8 @@ async def test_the_probe_would_find_an_open_way(deployed: Deployed, alice: Perso
         network.connect(f"mcp-{STACK}-fixture")
         gateway = engine.networks.get("mcp-e2e-open-way").attrs["IPAM"]["Config"][0]["Gateway"]
         async with alice.connect(deployed.server("fixture")) as client:
-            answer = json.loads(await call(client, "connect", {"host": gateway, "port": host_service, "timeout": 2}))
-            assert answer["outcome"] == "open"
+            answer = json.loads(await call(client, "connect", {"host": gateway, "port": host_service, "seconds": 2}))
+            assert answer["outcome"] == "ok"
     finally:
         network.disconnect(f"mcp-{STACK}-fixture")
         network.remove()
