@@ -30,6 +30,7 @@ def read_model(data: object, model: type[M], report: Report) -> M | None:
         try:
             return model.model_validate(rest)
         except ValidationError as error:
+            lost = False
             for details in error.errors(include_url=False):
                 path = _path(details["loc"], rest)
                 known = any(path[: len(other)] == other for other in seen)
@@ -40,8 +41,11 @@ def read_model(data: object, model: type[M], report: Report) -> M | None:
                     report.close(path)
                 gone = _prune(rest, path[:-1] if details["type"] == "missing" else path)
                 if gone is None:
-                    return None
-                report.close(gone)
+                    lost = True
+                else:
+                    report.close(gone)
+            if lost:
+                return None
     return None
 
 

@@ -20,6 +20,9 @@ from components.errors import Problem, Problems, collected, raise_if
 SHARED = frozenset({"remote", "composite"})
 """Runtimes for which serverUserType has no meaning."""
 
+_LISTS: tuple[Path, ...] = (("env",), ("config",), ("remoteConfig",), ("remoteConfig", "headers"))
+"""Without these, what a `${KEY}` refers to can't be told."""
+
 
 def entries(document: Parsed, *, file: str) -> tuple[Entry, ...]:
     """Return the entries of one file, which holds one mapping or a list of them; raises `Problems`."""
@@ -91,7 +94,7 @@ def _entry(data: dict[str, object], source: Source, report: Report) -> Entry | N
     server_type = _server_type(document, report)
     _check_versions(document, report)
     found = settings(document, server_type, report)
-    if report.readable("env") and report.readable("config") and report.readable("remoteConfig", "headers"):
+    if not any(path in report.closed for path in _LISTS):
         references.check(document, found, report)
     config = runtime_config(document, report)
     amounts = resources(document.resources, report)

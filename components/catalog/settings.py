@@ -25,31 +25,51 @@ _GATEWAY_HEADERS = frozenset(
 """What the gateway or the protocol sets itself."""
 
 
+Placed = tuple[Path, Setting]
+
+
 def settings(document: EntryDocument, server_type: ServerType, report: Report) -> tuple[Setting, ...]:
     """Return the settings in the order of the file; what is wrong goes to the report."""
-    found: list[Setting] = []
-    if document.config is not None:
-        found += _second_version(document, report)
+    found = [
+        *_second_version(document, report),
+        *_variables(document, server_type, report),
+        *_remote_headers(document, report),
+        *_user_headers(document, report),
+    ]
+    seen: set[tuple[bool, str]] = set()
+    for path, setting in found:
+        identity = (setting.usage is Usage.HEADER, setting.key.upper())
+        if setting.key and identity in seen:
+            report.add((*path, "key"), "names a setting that stands there twice", "keep one of them", setting.key)
+        seen.add(identity)
+    return tuple(setting for _, setting in found)
+
+
+def _variables(document: EntryDocument, server_type: ServerType, report: Report) -> Iterator[Placed]:
     for index, env in enumerate(document.env):
-        found.append(_variable(env, ("env", index), server_type, report))
-    if document.remote_config is not None and document.runtime == "remote":
-        for index, header in enumerate(document.remote_config.headers):
-            path = ("remoteConfig", "headers", index)
-            found.append(_setting(header, Usage.HEADER, _header_key(header), Policy.USER, path, report))
-    if document.multi_user_config is not None:
-        for index, header in enumerate(document.multi_user_config.user_defined_headers):
-            path = ("multiUserConfig", "userDefinedHeaders", index)
-            key = header.key or header.name
-            found.append(_setting(header, Usage.HEADER, key, Policy.USER, path, report))
-            if header.secret_binding is not None:
-                report.add((*path, "secretBinding"), "a user's header can't be bound to a Secret", "remove it")
-            if header.value:
-                report.add((*path, "value"), "a user's header can't have a fixed value", "remove it")
-    _unique(found, report)
-    return tuple(found)
+        path: Path = ("env", index)
+        yield path, _variable(env, path, server_type, report)
 
 
-def _second_version(document: EntryDocument, report: Report) -> Iterator[Setting]:
+def _remote_headers(document: EntryDocument, report: Report) -> Iterator[Placed]:
+    remote = document.remote_config if document.runtime == "remote" else None
+    for index, header in enumerate(remote.headers if remote else ()):
+        path: Path = ("remoteConfig", "headers", index)
+        yield path, _setting(header, Usage.HEADER, _header_key(header), Policy.USER, path, report)
+
+
+def _user_headers(document: EntryDocument, report: Report) -> Iterator[Placed]:
+    given = document.multi_user_config
+    for index, header in enumerate(given.user_defined_headers if given else ()):
+        path: Path = ("multiUserConfig", "userDefinedHeaders", index)
+        if header.secret_binding is not None:
+            report.add((*path, "secretBinding"), "a user's header can't be bound to a Secret", "remove it")
+        if header.value:
+            report.add((*path, "value"), "a user's header can't have a fixed value", "remove it")
+        yield path, _setting(header, Usage.HEADER, header.key or header.name, Policy.USER, path, report)
+
+
+def _second_version(document: EntryDocument, report: Report) -> Iterator[Placed]:
     remote = document.runtime == "remote"
     for index, item in enumerate(document.config or ()):
         path: Path = ("config", index)
@@ -66,7 +86,7 @@ def _second_version(document: EntryDocument, report: Report) -> Iterator[Setting
             report.add(
                 (*path, "usage"), "a remote server gets headers only", "write header or interpolated", item.usage
             )
-        yield _setting(item, usage, key, policy, path, report)
+        yield path, _setting(item, usage, key, policy, path, report)
 
 
 def _variable(env: EnvDocument, path: Path, server_type: ServerType, report: Report) -> Setting:
@@ -155,12 +175,3 @@ def _check_options(item: HeaderDocument, path: Path, report: Report) -> None:
         elif option.value in values:
             report.add(where, "an option's value stands there twice", "keep one of them")
         values.add(option.value)
-
-
-def _unique(found: list[Setting], report: Report) -> None:
-    seen: set[tuple[bool, str]] = set()
-    for setting in found:
-        identity = (setting.usage is Usage.HEADER, setting.key.upper())
-        if setting.key and identity in seen:
-            report.add((), f"the setting {setting.key} stands there twice", "keep one of them")
-        seen.add(identity)

@@ -151,13 +151,15 @@ def _value(
 def _required(key: str, server: ServerConfig, entry: Entry, report: Report) -> None:
     given = {setting.key for name, value in server.values.items() if value != "" and (setting := entry.setting(name))}
     for setting in entry.settings:
+        if setting.key in given:
+            continue
         if setting.secret_binding is not None:
             report.add(
-                ("servers", key),
-                f"{entry.name} takes {setting.key} from a Kubernetes Secret (secretBinding); Docker has none",
-                "remove secretBinding from the entry and give the value as a secret of the stack",
+                ("servers", key, "values"),
+                f"{entry.name} takes {setting.key} from a Kubernetes Secret (secretBinding), and Docker has none",
+                f"write servers.{key}.values.{setting.key}: {{secret: NAME}}",
             )
-        elif setting.policy is Policy.OPERATOR and setting.required and setting.key not in given:
+        elif setting.policy is Policy.OPERATOR and setting.required:
             example = "{secret: NAME}" if setting.sensitive else "TEXT"
             report.add(
                 ("servers", key, "values"),
