@@ -245,8 +245,8 @@ def test_a_secret_file_is_nowhere_in_clear(project: Project) -> None:
 
 def test_a_one_shot_container(project: Project) -> None:
     shot = f"""
-        shot = docker.Container("c", name=f"{{NAME}}-c", image="{BASE_IMAGE}", labels=LABELS, must_run=False, attach=True,
-            logs=True, command=["sh", "-c", "COMMAND"])
+        shot = docker.Container("c", name=f"{{NAME}}-c", image="{BASE_IMAGE}", labels=LABELS, attach=True,
+            must_run=False, logs=True, command=["sh", "-c", "COMMAND"])
         pulumi.export("code", shot.exit_code)
         pulumi.export("logs", shot.container_logs)
     """
