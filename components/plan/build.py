@@ -1,0 +1,206 @@
+"""config + catalog -> `HostingPlan`: every decision, and every refusal at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from components.catalog.entry import Entry, RemoteConfig, Runtime, ServerType
+from components.config.stack import ServerConfig, SomeUsers, StackConfig
+from components.errors import Problem, Problems, collected, raise_if
+from components.names import SERVER_ID_LENGTH
+from components.plan.addresses import places
+from components.plan.gateway import gateway
+from components.plan.hosted import hosted
+from components.plan.model import AccessRule, HostingPlan, Place, Server
+from components.plan.remote import upstream
+from components.plan.report import Report
+from components.plan.text import Text
+from components.plan.values import Known, resolve
+
+ROUTE = "/mcp-connect"
+DESCRIPTION_LENGTH = 300
+_HOSTED = frozenset({Runtime.NPX, Runtime.UVX, Runtime.CONTAINERIZED})
+_BRIDGED = frozenset({Runtime.NPX, Runtime.UVX})
+_APPLIES = {
+    "url": frozenset({Runtime.REMOTE}),
+    "allow_private_upstream": frozenset({Runtime.REMOTE}),
+    "egress": _HOSTED,
+    "resources": _HOSTED,
+    "isolation": _HOSTED,
+    "secrets_in_arguments": _HOSTED,
+    "session": _BRIDGED,
+    "session_idle_seconds": _BRIDGED,
+    "max_sessions": _BRIDGED,
+    "install_at_start": _BRIDGED,
+    "constraints": frozenset({Runtime.UVX}),
+    "user": frozenset({Runtime.CONTAINERIZED}),
+    "secrets_in_environment": frozenset({Runtime.CONTAINERIZED}),
+}
+
+
+def plan(
+    config: StackConfig,
+    entries: Sequence[Entry],
+    *,
+    stack: str,
+    secrets: Known = None,
+    passwords: Known = None,
+) -> HostingPlan:
+    """Return the plan of a stack; raises `Problems` with everything that can't be had.
+
+    `secrets` and `passwords` are the names and logins that the stack has values for; None: not known here.
+    """
+    problems: list[Problem] = []
+    settings = _configs(config, entries, problems)
+    planned = [entry for entry in entries if entry.runtime in _HOSTED]
+    found: dict[str, Place] = {}
+    with collected(problems):
+        found = places([entry.id for entry in planned], stack=stack, subnets=config.network.subnets)
+    servers = []
+    for entry in sorted(entries, key=lambda each: each.id):
+        report = Report(entry)
+        servers.append(_server(report, settings.get(entry.id, ServerConfig()), config, secrets, found.get(entry.id)))
+        problems.extend(report.problems)
+    made = gateway(config, passwords, problems)
+    raise_if(problems)
+    return HostingPlan(
+        stack=stack,
+        base_image=config.images.base,
+        node_version=config.images.node,
+        gateway=made,
+        servers=tuple(server for server in servers if server is not None),
+        warnings=_warnings(config),
+    )
+
+
+def _configs(config: StackConfig, entries: Sequence[Entry], problems: list[Problem]) -> dict[str, ServerConfig]:
+    by_key = {key: entry.id for entry in entries for key in entry.keys}
+    found: dict[str, ServerConfig] = {}
+    for key, settings in config.servers.items():
+        identifier = by_key.get(key)
+        if identifier is None:
+            known = ", ".join(sorted(entry.id for entry in entries)) or "none"
+            problems.append(
+                Problem(
+                    path=f"servers.{key}", wrong="is not a server of the catalog", remedy=f"name one of these: {known}"
+                )
+            )
+        elif identifier in found:
+            problems.append(
+                Problem(path=f"servers.{key}", wrong="says something of a server twice", remedy="keep one block")
+            )
+        else:
+            found[identifier] = settings
+    return found
+
+
+def _server(
+    report: Report, settings: ServerConfig, config: StackConfig, secrets: Known, place: Place | None
+) -> Server | None:
+    entry = report.entry
+    if not _possible(report):
+        return None
+    _check_applies(report, settings)
+    values = resolve(report, settings, frozenset(user.login for user in config.users), secrets)
+    common: dict[str, Any] = {
+        "id": entry.id,
+        "name": entry.name,
+        "description": _line(entry.short_description or entry.description),
+        "icon": entry.icon,
+        "runtime": str(entry.runtime),
+        "path": f"{ROUTE}/{entry.id}",
+        "headers": values.headers,
+        "user_headers": values.user_headers,
+        "user_settings": values.user_settings,
+        "access": _access(report, settings, config),
+        "tools": settings.tools.allowed,
+    }
+    if isinstance(entry.runtime_config, RemoteConfig):
+        url, reach = upstream(report, settings, entry.runtime_config, values)
+        return _finished(report, kind="remote", upstream=url, reach=reach, **common)
+    if place is None:
+        return None
+    run = hosted(report, settings, config, values, place)
+    if run is None:
+        return None
+    url = Text(f"http://{place.address}:{run.port}{run.path}")
+    return _finished(report, kind="multiUser", upstream=url, reach="private", hosted=run, **common)
+
+
+def _finished(report: Report, **fields: Any) -> Server:
+    return Server(deviations=tuple(report.deviations), warnings=tuple(report.warnings), **fields)
+
+
+def _possible(report: Report) -> bool:
+    entry = report.entry
+    if len(entry.id) > SERVER_ID_LENGTH:
+        report.in_catalog("entryKey", f"makes an id longer than {SERVER_ID_LENGTH} characters", "give a shorter one")
+        return False
+    if entry.runtime is Runtime.COMPOSITE:
+        report.in_catalog(
+            "runtime",
+            "composite servers are not run by this version",
+            "include its components as servers of their own, or leave the entry out",
+        )
+        return False
+    if entry.server_type is ServerType.SINGLE_USER:
+        report.in_catalog(
+            "serverUserType",
+            "an instance for each user needs the launcher for users' instances, which this version does not have",
+            "set serverUserType: multiUser where one instance may serve everybody, or leave the entry out",
+            "singleUser",
+        )
+        return False
+    return True
+
+
+def _check_applies(report: Report, settings: ServerConfig) -> None:
+    for field, runtimes in _APPLIES.items():
+        if field in settings.model_fields_set and report.entry.runtime not in runtimes:
+            name = ServerConfig.model_fields[field].alias or field
+            report.in_stack(
+                name,
+                f"has no meaning for a {report.entry.runtime} server",
+                f"remove it; it is for {', '.join(sorted(runtimes))}",
+            )
+
+
+def _access(report: Report, settings: ServerConfig, config: StackConfig) -> AccessRule:
+    wanted = config.access if settings.access is None else settings.access
+    if not isinstance(wanted, SomeUsers):
+        return AccessRule(everyone=True)
+    logins = {user.login for user in config.users}
+    groups = {group for user in config.users for group in user.groups}
+    place = "" if settings.access is None else f"servers.{report.entry.id}."
+    for kind, named, known in (("users", wanted.users, logins), ("groups", wanted.groups, groups)):
+        for name in named:
+            if name not in known:
+                one = "user" if kind == "users" else "group"
+                report.problems.append(
+                    Problem(
+                        path=f"{place}access.{kind}",
+                        value=name,
+                        wrong=f"is not a {one} of the stack" + ("" if one == "user" else "'s users"),
+                        remedy="add it under users, or mend the name",
+                    )
+                )
+    return AccessRule(everyone=False, users=wanted.users, groups=wanted.groups)
+
+
+def _line(text: str) -> str:
+    """The first words of a text on one line."""
+    words = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return words if len(words) <= DESCRIPTION_LENGTH else words[: DESCRIPTION_LENGTH - 1] + "…"
+
+
+def _warnings(config: StackConfig) -> tuple[str, ...]:
+    found = []
+    if not config.users:
+        found.append("the stack has no users: nobody can sign in")
+    if config.listen.address not in ("127.0.0.1", "::1") and config.public_url.startswith("http:"):
+        found.append(f"the gateway listens on {config.listen.address} in plain http: put TLS in front of it")
+    return tuple(found)
+
+
+__all__ = ["Problems", "plan"]
