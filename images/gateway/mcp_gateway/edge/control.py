@@ -38,7 +38,7 @@ def is_forwarded(path: bytes) -> bool:
 
 
 def control_request(request: Request, document: Document) -> bytes:
-    """The request that the control side gets. What it is told about scheme, host and peer is the edge's own knowledge."""
+    """The request that the control side gets; scheme, host and peer are told from the edge's own knowledge."""
     named = connection_named(request.get_all(b"connection"))
     headers = [
         *to_control(request.headers, named),

@@ -34,7 +34,8 @@ _PREFLIGHT = (
     (b"access-control-allow-methods", b"POST, GET, DELETE"),
     (
         b"access-control-allow-headers",
-        b"authorization, content-type, accept, mcp-session-id, mcp-protocol-version, mcp-method, mcp-name, last-event-id",
+        b"authorization, content-type, accept, last-event-id, mcp-session-id, mcp-protocol-version, "
+        b"mcp-method, mcp-name",
     ),
     (b"access-control-max-age", b"600"),
 )
@@ -72,7 +73,7 @@ class Edge:
         self.starts.clear()
         self.upstreams.keep(route.upstream for route in document.routes.values())
         for relay in list(self.active):
-            if isinstance(relay, McpCall) and not self._may_go_on(document, relay.caller):
+            if isinstance(relay, McpCall) and not self.is_current(document, relay.caller):
                 relay.cut("access ended")
 
     def sweep(self) -> None:
@@ -102,8 +103,13 @@ class Edge:
         return start
 
     @staticmethod
-    def _may_go_on(document: Document, caller: Caller) -> bool:
+    def is_current(document: Document, caller: Caller) -> bool:
+        """Whether the caller may still use the route; it is replaced by that of `document`, if there is one."""
         route, token = document.routes.get(caller.route.path), caller.token
+        if route is caller.route:
+            return True
+        if route is not None:
+            caller.route = route
         return (
             route is not None
             and token.subject in route.subjects
@@ -137,6 +143,9 @@ class Door:
         if caller is None:
             relay = ControlCall(request, exchange, edge.active)
             relay.send(edge.control, control_request(request, document), head_only=request.method == "HEAD")
+            return
+        if not edge.is_current(document, caller):
+            self._refuse(exchange, request, caller, answers.NOT_FOUND)
             return
         read: Message | None = None
         if request.method == "POST":

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,7 @@ class Verifier:
 def is_live(
     token: Token,
     now: float,
-    revoked_tokens: Mapping[str, Any],
+    revoked_tokens: Container[str],
     revoked_before: Mapping[str, float],
     *,
     grace: bool = False,
