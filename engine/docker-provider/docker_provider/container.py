@@ -53,6 +53,8 @@ class Container:
             yield Failure("wait", "needs start to be true")
         if inputs.get("logs") is True and inputs.get("attach") is not True:
             yield Failure("logs", "needs attach to be true")
+        if inputs.get("rm") is True and inputs.get("attach") is True:
+            yield Failure("rm", "cannot be true together with attach: the container's exit code would be gone with it")
         for i, volume in enumerate(inputs.get("volumes", [])):
             if isinstance(volume, dict) and not (volume.get("containerPath") or volume.get("fromContainer")):
                 yield Failure(f"volumes[{i}]", "needs containerPath or fromContainer")
@@ -96,11 +98,15 @@ class Container:
         return Found(inspected["Id"], inputs, state.outputs(inputs, inspected))
 
     def update(self, id: str, old: Properties, inputs: Properties, op: Operation) -> Properties:
-        """Changes limits and restart policy in the engine; the rest of what can change is the provider's own."""
+        """Changes limits and restart policy, starts a container that should now run; the rest is the provider's own."""
         if any(old.get(key) != inputs.get(key) for key in (*LIMITS, "restart", "maxRetryCount")):
             with failures(f"container {inputs['name']}: cannot be updated"):
                 op.docker.post("/containers/{0}/update", id, update_body(inputs))
-        return state.outputs(inputs, self._inspect(id, op))
+        inspected = self._inspect(id, op)
+        if inputs.get("start", True) and inputs.get("mustRun", True) and not state.runs(inspected):
+            self._start(id, inputs, op)
+            inspected = self._inspect(id, op)
+        return state.outputs(inputs, inspected)
 
     def planned(self, old: Properties, inputs: Properties) -> Mapping[str, Any]:
         """What the engine will assign is unknown before a creation and stays in an update."""

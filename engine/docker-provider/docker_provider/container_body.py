@@ -70,7 +70,11 @@ def endpoint(network: Mapping[str, Any]) -> Body:
 
 def update_body(inputs: Mapping[str, Any]) -> Body:
     """The body of `POST /containers/{id}/update`: the limits and the restart policy."""
-    return {**_limits(inputs), "RestartPolicy": _restart_policy(inputs)}
+    limits = _limits(inputs)
+    if "Memory" in limits and "MemorySwap" not in limits:
+        # The engine made it twice the memory at creation, and refuses more memory than that.
+        limits["MemorySwap"] = 2 * limits["Memory"]
+    return {**limits, "RestartPolicy": _restart_policy(inputs)}
 
 
 def _host_config(inputs: Mapping[str, Any]) -> Body:

@@ -40,7 +40,8 @@ def difference(fields: Fields, old: Mapping[str, Any], new: Mapping[str, Any]) -
         after = plain(new.get(key, field.default))
         found = dict(_edits(field, before, after, key))
         edits |= found
-        if found and field.change is Change.REPLACE:
+        removed = found.get(key) is Edit.DELETE
+        if found and (field.change is Change.REPLACE or (field.change is Change.SET and removed)):
             replaces.append(key)
     return Difference(edits, tuple(replaces))
 

@@ -25,6 +25,8 @@ class Change(Enum):
 
     REPLACE = "replace"
     UPDATE = "update"
+    SET = "update, but replace when it is taken away"
+    """For what the engine can set on a running container but not lift from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
