@@ -1,0 +1,1 @@
+"""The record of who signed in, consented, registered and was granted what."""

@@ -1,0 +1,98 @@
+"""Puts a delivered gateway document in force, or says why not and leaves the last one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+
+from mcp_gateway.audit.events import AuditLog
+from mcp_gateway.authorization.grants import end_what_is_not_usable
+from mcp_gateway.control.feed import EdgeFeed
+from mcp_gateway.control.live import Live
+from mcp_gateway.documents.files import DOCUMENT_NAME, acknowledge
+from mcp_gateway.documents.gateway import GatewayDocument, InvalidDocument, digest, parse_gateway_document
+from mcp_gateway.login.accounts import apply_users
+from mcp_gateway.state.database import Database
+from mcp_gateway.state.envelope import Envelope, read_secret, write_secret
+
+_KEPT_DOCUMENT: Final = "gateway-document"
+
+
+@dataclass
+class DocumentApplier:
+    """Watches the delivery folder."""
+
+    folder: Path
+    live: Live
+    database: Database
+    envelope: Envelope
+    feed: EdgeFeed
+    audit: AuditLog
+    clock: Callable[[], float]
+    in_force: str = ""
+    """Digest of the document in force."""
+    seen: tuple[int, int, int] | None = field(default=None)
+    """Which file was looked at last."""
+
+    async def restore(self) -> None:
+        """Put the document that was in force before a restart in force again, if it still fits this image."""
+        raw = await run_in_threadpool(self._kept)
+        if raw is None:
+            return
+        try:
+            document = parse_gateway_document(raw)
+        except InvalidDocument as error:
+            self.audit.record("document-refused", digest=digest(raw), problems="; ".join(error.problems))
+            return
+        await self._put_in_force(document, raw)
+
+    def _kept(self) -> bytes | None:
+        with self.database.begin() as db:
+            return read_secret(db, self.envelope, _KEPT_DOCUMENT)
+
+    async def poll(self) -> None:
+        """Take up a document that is new in the folder, and acknowledge it."""
+        path = self.folder / DOCUMENT_NAME
+        try:
+            status = path.stat()
+            state = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if state == self.seen:
+                return
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            return
+        self.seen = state
+        problems: list[str] = []
+        if digest(raw) != self.in_force:
+            try:
+                await self._put_in_force(parse_gateway_document(raw), raw)
+            except InvalidDocument as error:
+                problems = error.problems
+                self.audit.record("document-refused", digest=digest(raw), problems="; ".join(problems))
+        acknowledge(self.folder, digest(raw), problems)
+
+    async def _put_in_force(self, document: GatewayDocument, raw: bytes) -> None:
+        await run_in_threadpool(self._store, document, raw)
+        self.live.document = document
+        self.in_force = digest(raw)
+        await self.feed.refresh()
+        self.audit.record(
+            "document-applied",
+            digest=self.in_force,
+            stack=document.stack,
+            users=len(document.users),
+            servers=len(document.servers),
+            process=os.getpid(),
+        )
+
+    def _store(self, document: GatewayDocument, raw: bytes) -> None:
+        now = int(self.clock())
+        with self.database.begin() as db:
+            apply_users(db, document.users, now)
+            end_what_is_not_usable(db, lambda resource, login: document.usable_server(resource, login) is not None, now)
+            write_secret(db, self.envelope, _KEPT_DOCUMENT, raw)

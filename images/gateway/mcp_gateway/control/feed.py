@@ -1,0 +1,88 @@
+"""The edge's feed: the edge document, pushed to every waiting edge as soon as anything in it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mcp_gateway.authorization.grants import revoked_tokens
+from mcp_gateway.control.live import Live
+from mcp_gateway.documents.edge import EdgeState, edge_document
+from mcp_gateway.documents.gateway import LONGEST_ACCESS_SECONDS, GatewayDocument
+from mcp_gateway.login.accounts import subjects
+from mcp_gateway.state.database import Database
+from mcp_gateway.state.schema import users
+
+HOLD_SECONDS: Final = 25.0
+"""How long a poll waits for a change."""
+
+
+@dataclass
+class EdgeFeed:
+    """Builds the edge document from what is in force and the database, and answers `GET /internal/edge`."""
+
+    live: Live
+    database: Database
+    session_key: bytes = field(repr=False)
+    clock: Callable[[], float]
+    version: str = ""
+    body: bytes = field(default=b"", repr=False)
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    building: asyncio.Lock = field(default_factory=asyncio.Lock)
+    stopping: bool = False
+
+    async def refresh(self) -> None:
+        """Build the document anew and wake the edges if it differs. Call it after each change that concerns them."""
+        async with self.building:
+            document = self.live.document
+            if document is None:
+                return
+            content = await run_in_threadpool(self._build, document)
+            if content["version"] == self.version:
+                return
+            self.version, self.body = str(content["version"]), json.dumps(content).encode()
+        async with self.changed:
+            self.changed.notify_all()
+
+    def _build(self, document: GatewayDocument) -> dict[str, object]:
+        now = int(self.clock())
+        with self.database.begin() as db:
+            resets = db.execute(
+                select(users.c.id, users.c.tokens_valid_from).where(
+                    users.c.tokens_valid_from > now - LONGEST_ACCESS_SECONDS
+                )
+            )
+            state = EdgeState(
+                subjects=subjects(db),
+                keys=[key.public for key in self.live.keys],
+                session_key=self.session_key,
+                revoked_tokens=revoked_tokens(db, now),
+                revoked_before={row.id: row.tokens_valid_from for row in resets},
+            )
+        return edge_document(document, state)
+
+    async def stop(self) -> None:
+        """Answer every waiting poll, so that the server can shut down."""
+        self.stopping = True
+        async with self.changed:
+            self.changed.notify_all()
+
+    async def handle(self, request: Request) -> Response:
+        """`GET /internal/edge?after=<version>`: the document when it differs, else 204 after a while."""
+        after = request.query_params.get("after", "")
+        try:
+            async with asyncio.timeout(HOLD_SECONDS), self.changed:
+                await self.changed.wait_for(lambda: self.stopping or self.version not in {"", after})
+        except TimeoutError:
+            return Response(status_code=204)
+        if self.version in {"", after}:
+            return Response(status_code=204)
+        return Response(self.body, media_type="application/json", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,1 @@
+"""Signing in: local accounts, passwords, attempts, browser sessions."""

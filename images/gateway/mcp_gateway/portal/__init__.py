@@ -1,0 +1,1 @@
+"""The web pages: plain HTML from templates, one style sheet, no script."""
