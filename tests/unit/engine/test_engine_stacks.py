@@ -98,7 +98,7 @@ def lock(process: int, host: str) -> str:
 
 def test_locks_of_this_host_are_judged_by_their_process() -> None:
     found = recovery.read_locks(
-        [lock(1, "here"), lock(2, "here"), lock(3, "elsewhere")], "here", {1: True, 2: False}.get
+        [lock(1, "here"), lock(2, "here"), lock(3, "elsewhere")], "here", lambda process: process == 1
     )
     assert found == [recovery.Lock(process=1, alive=True), recovery.Lock(process=2, alive=False)]
 
