@@ -43,6 +43,9 @@ class Sink(Protocol):
     def on_end(self) -> None:
         """Know that the answer is complete."""
 
+    def on_read_end(self) -> None:
+        """Know that all which one read brought has been handed on, but for an answer that has ended."""
+
     def on_failure(self, error: UpstreamError) -> None:
         """Know that no more of the answer will come."""
 
@@ -184,6 +187,8 @@ class Connection(asyncio.Protocol):
                 self._head_bytes += len(data)
                 if self._head_bytes > MAX_HEAD_BYTES:
                     self._fail(UpstreamError(f"the upstream's answer has a head of over {MAX_HEAD_BYTES} bytes"))
+            elif self.call is not None and self.call.sink is not None:
+                self.call.sink.on_read_end()
 
     def eof_received(self) -> None:
         """Close: half-open connections carry nothing for us."""

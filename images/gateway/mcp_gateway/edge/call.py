@@ -18,7 +18,7 @@ from mcp_gateway.edge.document import Route
 from mcp_gateway.edge.headers import connection_named, to_client, to_server
 from mcp_gateway.edge.listing import EventListing, JsonListing
 from mcp_gateway.edge.messages import Message
-from mcp_gateway.edge.relay import Relay
+from mcp_gateway.edge.relay import Relay, Wire
 from mcp_gateway.edge.tokens import Token
 
 logger = logging.getLogger(__name__)
@@ -110,6 +110,7 @@ class McpCall(Relay):
     def __init__(
         self,
         exchange: Exchange,
+        wire: Wire,
         active: set[Relay],
         *,
         caller: Caller,
@@ -121,7 +122,7 @@ class McpCall(Relay):
         idle_seconds: float,
         bytes_in: int,
     ):
-        super().__init__(exchange, active, answer_seconds=caller.route.answer_seconds, idle_seconds=idle_seconds)
+        super().__init__(exchange, wire, active, answer_seconds=caller.route.answer_seconds, idle_seconds=idle_seconds)
         self.caller = caller
         self.message = message
         self.http_method = http_method

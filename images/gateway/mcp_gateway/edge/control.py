@@ -13,7 +13,7 @@ from mcp_wire.response import Headers
 from mcp_gateway.edge.answers import Answer, http_error
 from mcp_gateway.edge.document import Document
 from mcp_gateway.edge.headers import connection_named, from_control, to_control
-from mcp_gateway.edge.relay import Relay
+from mcp_gateway.edge.relay import Relay, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +55,8 @@ class ControlCall(Relay):
 
     __slots__ = ("wants_page",)
 
-    def __init__(self, request: Request, exchange: Exchange, active: set[Relay]):
-        super().__init__(exchange, active, answer_seconds=ANSWER_SECONDS, idle_seconds=ANSWER_SECONDS)
+    def __init__(self, request: Request, exchange: Exchange, wire: Wire, active: set[Relay]):
+        super().__init__(exchange, wire, active, answer_seconds=ANSWER_SECONDS, idle_seconds=ANSWER_SECONDS)
         self.wants_page = b"text/html" in (request.get(b"accept") or b"")
 
     def head(self, status: int, headers: list[tuple[bytes, bytes]]) -> Headers | Answer:

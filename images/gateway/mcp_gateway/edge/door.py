@@ -10,7 +10,7 @@ import time
 
 from mcp_wire.exchange import Exchange
 from mcp_wire.http_client import Pool, Target
-from mcp_wire.http_server import Connections, HttpServerProtocol, Limits
+from mcp_wire.http_server import Connections, Limits
 from mcp_wire.request import Request
 from mcp_wire.response import HeaderBlock
 
@@ -22,7 +22,7 @@ from mcp_gateway.edge.control import MAX_BODY_BYTES, METHODS, ControlCall, contr
 from mcp_gateway.edge.document import MAX_REQUEST_BYTES, Document, Route
 from mcp_gateway.edge.messages import MODERN, Message, message, version_refusal
 from mcp_gateway.edge.rates import Rates
-from mcp_gateway.edge.relay import Relay
+from mcp_gateway.edge.relay import Relay, Wire
 from mcp_gateway.edge.tokens import Token, Verifier, is_live
 from mcp_gateway.edge.upstreams import Upstreams
 
@@ -58,10 +58,11 @@ class Edge:
         self.blocks: dict[tuple[tuple[bytes, bytes], ...], HeaderBlock] = {}
         self.stream_idle_seconds = stream_idle_seconds
 
-    def protocol(self) -> HttpServerProtocol:
+    def protocol(self) -> Wire:
         """The protocol of a new connection."""
         door = Door(self)
-        return HttpServerProtocol(door.on_request, self.limits, door.on_head, self.connections)
+        door.wire = Wire(door.on_request, self.limits, door.on_head, self.connections)
+        return door.wire
 
     def put_in_force(self, document: Document) -> None:
         """Judge by `document` from now on. Calls under way go on, unless their caller lost the server or the token."""
@@ -121,7 +122,9 @@ class Edge:
 class Door:
     """Judges the requests of one connection, which come one after the other."""
 
-    __slots__ = ("_caller", "_edge")
+    __slots__ = ("_caller", "_edge", "wire")
+
+    wire: Wire
 
     def __init__(self, edge: Edge):
         self._edge = edge
@@ -141,7 +144,7 @@ class Door:
         if document is None:
             return
         if caller is None:
-            relay = ControlCall(request, exchange, edge.active)
+            relay = ControlCall(request, exchange, self.wire, edge.active)
             relay.send(edge.control, control_request(request, document), head_only=request.method == "HEAD")
             return
         if not edge.is_current(document, caller):
@@ -159,6 +162,7 @@ class Door:
             return
         call = McpCall(
             exchange,
+            self.wire,
             edge.active,
             caller=caller,
             message=read,

@@ -36,6 +36,9 @@ class _Whole:
         if len(self._body) > MAX_BYTES and not self.future.done():
             self.future.set_exception(UpstreamError("the edge document is too long"))
 
+    def on_read_end(self) -> None:
+        pass
+
     def on_end(self) -> None:
         if not self.future.done():
             self.future.set_result((self._status, bytes(self._body)))

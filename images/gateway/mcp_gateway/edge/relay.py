@@ -7,9 +7,44 @@ from typing import Protocol
 
 from mcp_wire.exchange import Exchange
 from mcp_wire.http_client import Call, Pool, UpstreamError
+from mcp_wire.http_server import HttpServerProtocol
 from mcp_wire.response import Headers
 
 from mcp_gateway.edge.answers import Answer
+
+
+class Wire(HttpServerProtocol):
+    """A client's connection that holds back what is written while it is corked, and sends it in one write."""
+
+    _corked: list[bytes] | None = None
+
+    def cork(self) -> None:
+        """Hold back what is written from now on."""
+        if self._corked is None:
+            self._corked = []
+
+    def uncork(self) -> None:
+        """Send what was held back."""
+        corked, self._corked = self._corked, None
+        if corked:
+            super().write(corked[0] if len(corked) == 1 else b"".join(corked))
+
+    def write(self, data: bytes) -> None:
+        """Send, or hold back."""
+        if self._corked is None:
+            super().write(data)
+        else:
+            self._corked.append(data)
+
+    def exchange_ended(self, keep_alive: bool) -> None:
+        """Send what was held back before the connection may be closed."""
+        self.uncork()
+        super().exchange_ended(keep_alive)
+
+    def abort(self) -> None:
+        """Cut the connection: what was held back is part of an answer that won't be whole."""
+        self._corked = None
+        super().abort()
 
 
 class Filter(Protocol):
@@ -29,10 +64,13 @@ class Relay:
     `timed_out` when it is past.
     """
 
-    __slots__ = ("active", "answer_bytes", "call", "deadline", "exchange", "filter", "idle_seconds", "status")
+    __slots__ = ("active", "answer_bytes", "call", "deadline", "exchange", "filter", "idle_seconds", "status", "wire")
 
-    def __init__(self, exchange: Exchange, active: set[Relay], *, answer_seconds: float, idle_seconds: float):
+    def __init__(
+        self, exchange: Exchange, wire: Wire, active: set[Relay], *, answer_seconds: float, idle_seconds: float
+    ):
         self.exchange = exchange
+        self.wire = wire
         self.active = active
         self.deadline = time.monotonic() + answer_seconds
         self.idle_seconds = idle_seconds
@@ -72,13 +110,15 @@ class Relay:
             self.replace(passed)
             return
         self.status = status
+        self.wire.cork()
         length = None
         if self.filter is None:
             length = next((int(value) for name, value in headers if name == b"content-length"), None)
         self.exchange.start(status, passed, length)
 
     def on_data(self, data: bytes) -> None:
-        """Pass a piece on; stop reading while the client doesn't."""
+        """Pass a piece on."""
+        self.wire.cork()
         self.deadline = time.monotonic() + self.idle_seconds
         if self.filter is not None:
             try:
@@ -88,6 +128,10 @@ class Relay:
                 return
         self.answer_bytes += len(data)
         self.exchange.write(data)
+
+    def on_read_end(self) -> None:
+        """Send what one read brought, in one write; stop reading while the client doesn't."""
+        self.wire.uncork()
         if not self.exchange.writable and self.call is not None:
             self.exchange.on_drain = self.drained
             self.call.pause()
