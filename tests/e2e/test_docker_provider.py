@@ -164,6 +164,15 @@ def test_what_happened_behind_its_back_is_repaired(project: Project) -> None:
     project.unchanged("--refresh")
 
 
+def test_a_changed_network_takes_its_containers_along(project: Project) -> None:
+    project.program(SERVER)
+    project.up()
+    project.program(SERVER.replace('.0/29"', '.8/29"').replace('.1"', '.9"').replace('.2"', '.10"'))
+    project.up()
+    address = project.container().attrs["NetworkSettings"]["Networks"][f"{project.name}-n"]["IPAddress"]
+    assert address == f"{project.subnet}.10"
+
+
 SLOW = SERVER.replace(
     "restart=", 'wait=True, wait_timeout=120, healthcheck={"tests": TESTS, "interval": "1s"}, restart='
 )
@@ -186,6 +195,19 @@ def test_an_up_that_was_killed_is_repaired_by_the_next(project: Project) -> None
     assert "replacing the one that an interrupted run left behind" in output
     assert project.container().id != half_made
     project.unchanged("--refresh")
+
+
+def test_an_up_that_is_interrupted_ends_soon_and_leaves_nothing_half_made(project: Project) -> None:
+    project.program(SLOW.replace("TESTS", '["CMD", "false"]'))
+    command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"]
+    run = subprocess.Popen(command, cwd=project.folder, env=project.environment, stdout=subprocess.DEVNULL)
+    wait_for(lambda: project.docker.containers.list(filters={"name": project.name}))
+    run.send_signal(signal.SIGINT)
+    assert run.wait(20) != 0
+    assert project.docker.containers.list(all=True, filters={"name": project.name}) == []
+    project.program(SERVER)
+    project.up()
+    assert project.container().status == "running"
 
 
 def test_objects_of_an_interrupted_run_are_taken_over(project: Project) -> None:
