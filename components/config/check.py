@@ -11,7 +11,7 @@ from components.catalog.entry import Entry, Policy, RemoteConfig, Runtime, Setti
 from components.catalog.report import Report
 from components.catalog.runtimes import resources
 from components.config.servers import server_config, server_resources, upstream_url
-from components.config.stack import Access, Secret, ServerConfig, SomeUsers, StackConfig
+from components.config.stack import Access, Secret, ServerConfig, SomeUsers, StackConfig, is_loopback
 
 ADDRESSES_PER_SERVER = 8
 """docs/contracts.md, section 7: a /29 for each server."""
@@ -38,6 +38,7 @@ FIELDS_FOR: dict[str, frozenset[Runtime]] = {
 
 def check(config: StackConfig, entries: Sequence[Entry], secrets: Collection[str] | None, report: Report) -> None:
     """Add every disagreement to the report. `secrets` are the names that have a value; None: not known."""
+    _listen(config, report)
     _users(config, report)
     _access(config.access, ("access",), config, report)
     by_key = {key: entry for entry in entries for key in entry.keys}
@@ -60,6 +61,16 @@ def check(config: StackConfig, entries: Sequence[Entry], secrets: Collection[str
     available = ipaddress.IPv4Network(config.network.subnets).num_addresses // ADDRESSES_PER_SERVER
     if len(entries) > available:
         report.add(("network", "subnets"), f"is too small for {len(entries)} servers", "give a larger range")
+
+
+def _listen(config: StackConfig, report: Report) -> None:
+    if config.public_url.startswith("http:") and not is_loopback(config.listen.address):
+        report.add(
+            ("listen", "address"),
+            "would carry sign-in and tokens over the network by plain http",
+            "give an https publicUrl and a front that ends TLS, or listen on 127.0.0.1",
+            config.listen.address,
+        )
 
 
 def _users(config: StackConfig, report: Report) -> None:

@@ -75,9 +75,11 @@ class User(Model):
     """Someone who signs in; the first password is in `mcp-hosting:passwords`."""
 
     login: Login
+    """The name to sign in with."""
     display_name: str = ""
     email: str = ""
     admin: bool = False
+    """An administrator of the stack."""
     groups: Annotated[tuple[Group, ...], Strict(False)] = ()
 
 
@@ -124,6 +126,7 @@ class ServerConfig(Model):
     access: Access | None = None
     """Absent: the stack's."""
     tools: Tools = Tools()
+    """Which tools can be seen and called."""
     resources: ResourcesDocument | None = None
     """Stands above the entry's, field by field."""
     session: Literal["own", "shared"] = "own"
@@ -131,7 +134,9 @@ class ServerConfig(Model):
     session_idle_seconds: Annotated[int, Field(ge=10, le=86_400)] = 900
     """A session without traffic ends after this many seconds."""
     max_sessions: Annotated[int, Field(ge=1, le=10_000)] = 100
+    """More are refused until one ends."""
     isolation: Literal["none", "gvisor"] = "none"
+    """`gvisor`: the server runs under runsc, which the engine must have."""
     user: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,9}(:[1-9][0-9]{0,9})?$")] = None
     """containerized: the numeric `uid` or `uid:gid` that the image needs; never root."""
     constraints: Texts = ()
@@ -172,7 +177,9 @@ class Listen(Model):
     """Where the gateway listens on the host."""
 
     address: str = "127.0.0.1"
+    """An address of the host. Elsewhere than on loopback, `publicUrl` is https."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8765
+    """The TCP port."""
 
     @field_validator("address")
     @classmethod
@@ -289,11 +296,15 @@ class StackConfig(Model):
     """All that a stack says, without the secrets' values."""
 
     target: Literal["docker"] = "docker"
+    """Where servers run."""
     public_url: Annotated[str, AfterValidator(_public_url)] = ""
     """The URL by which clients reach the gateway. Absent: http on the loopback address at the listening port."""
     listen: Listen = Listen()
+    """Where the gateway listens on the host."""
     catalog: Catalog = Catalog()
+    """Which servers there are."""
     users: Annotated[tuple[User, ...], Strict(False)] = ()
+    """Who may sign in."""
     access: Access = "everyone"
     """Who may use a server that doesn't say so itself."""
     egress: Literal["none"] = "none"
@@ -301,8 +312,11 @@ class StackConfig(Model):
     servers: dict[str, ServerConfig] = Field(default_factory=dict)
     """Server's id or entryKey -> what the stack says of it."""
     gateway: GatewayConfig = GatewayConfig()
+    """The gateway itself."""
     images: Images = Images()
+    """What images are made of."""
     network: NetworkConfig = NetworkConfig()
+    """The addresses that servers get."""
 
     @model_validator(mode="before")
     @classmethod
