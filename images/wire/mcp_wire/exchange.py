@@ -66,6 +66,11 @@ class Exchange:
         """Say whether the connection takes more now; false while its send buffer is above the high-water mark."""
         return self._protocol.writable
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that wait in the connection's send buffer, because the client doesn't read."""
+        return self._protocol.unsent_bytes() if self._state < ENDED else 0
+
     def respond(self, status: int, headers: Headers = (), body: bytes = b"") -> None:
         """Answer with a whole body, in one write. Raises RuntimeError when the answer has begun, ValueError for a
         forged header."""

@@ -334,6 +334,10 @@ class HttpServerProtocol(asyncio.Protocol):
         """Send bytes (called by the exchange)."""
         self._transport.write(data)
 
+    def unsent_bytes(self) -> int:
+        """Return the size of the send buffer."""
+        return self._transport.get_write_buffer_size()
+
     def abort(self) -> None:
         """Cut the connection."""
         self._transport.abort()
