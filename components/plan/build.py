@@ -20,6 +20,8 @@ from components.plan.values import Known, resolve
 
 ROUTE = "/mcp-connect"
 DESCRIPTION_LENGTH = 300
+DELIVERY = "-delivery"
+"""What the container that holds a server's files is called: a server of that name would meet it."""
 _HOSTED = frozenset({Runtime.NPX, Runtime.UVX, Runtime.CONTAINERIZED})
 _BRIDGED = frozenset({Runtime.NPX, Runtime.UVX})
 _APPLIES = {
@@ -136,6 +138,11 @@ def _possible(report: Report) -> bool:
     entry = report.entry
     if len(entry.id) > SERVER_ID_LENGTH:
         report.in_catalog("entryKey", f"makes an id longer than {SERVER_ID_LENGTH} characters", "give a shorter one")
+        return False
+    if entry.id.endswith(DELIVERY):
+        report.in_catalog(
+            "entryKey", f"makes an id that ends in {DELIVERY}, a name of ours", "give another one", entry.id
+        )
         return False
     if entry.runtime is Runtime.COMPOSITE:
         report.in_catalog(

@@ -1,0 +1,1 @@
+"""The plan as Docker networks, volumes, images and containers."""

@@ -7,17 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SecretRef:
-    """The name of a stack secret: its value is the stack's config `mcp-hosting:secrets`, key `name`."""
-
-    name: str
-
-
-Text = tuple[str | SecretRef, ...]
-"""A text in pieces, some of them secret; deploy joins the pieces."""
+from components import hardening
+from components.plan.text import Json, Text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +23,10 @@ class ImageSpec:
     name: str
     """The tag, ending in a digest of all that goes into the image: equal inputs give an equal tag."""
     context: str
-    dockerfile: str
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Relative path -> content of a context that is generated (empty when the context is a folder of the project)."""
-    build_args: Mapping[str, str] = field(default_factory=dict)
     based_on: tuple[str, ...] = ()
     """Names of the images that the Dockerfile starts FROM and that are built here as well."""
-    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +71,8 @@ class Upload:
     """A file copied into the container before it starts: never shown by `docker inspect`, owned by root, mode 0644."""
 
     path: str
-    content: Text
-    executable: bool = False
+    content: Json
+    """A text as it is; anything else as a JSON document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,34 +103,42 @@ class ContainerSpec:
     image: str
     """Name of an `ImageSpec` of the same rendering, or a reference that is pulled."""
     pulled: bool = False
-    entrypoint: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-    env: Mapping[str, str] = field(default_factory=dict)
+    entrypoint: tuple[str | Text, ...] = ()
+    command: tuple[str | Text, ...] = ()
+    env: Mapping[str, str | Text] = field(default_factory=dict)
     networks: tuple[Attachment, ...] = ()
     network_mode: str | None = None
     """"none" for a container without any network; else None."""
     mounts: tuple[Mount, ...] = ()
+    folders: tuple[str, ...] = ()
+    """Volumes without a name, which go when the container goes."""
+    folders_of: str | None = None
+    """The container whose `folders` are mounted here too, read-only."""
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     uploads: tuple[Upload, ...] = ()
+    """Needs `read_only` false: Docker copies nothing into a root file system that is read-only."""
     ports: tuple[Port, ...] = ()
     user: str
     read_only: bool = True
-    cap_drop: tuple[str, ...] = ("ALL",)
-    security_opts: tuple[str, ...] = ("no-new-privileges:true",)
+    cap_drop: tuple[str, ...] = hardening.CAPABILITIES_DROPPED
+    security_opts: tuple[str, ...] = hardening.SECURITY_OPTIONS
     memory_mib: int
+    reserved_memory_mib: int | None = None
     cpus: float
+    cpu_shares: int | None = None
     processes: int
-    """Limit of processes: RLIMIT_NPROC of the server's own uid at start, and the launcher sets the cgroup's pids limit."""
+    """Limit of processes: RLIMIT_NPROC of the container's uid at start; the launcher sets the cgroup's pids limit."""
     dns: tuple[str, ...] = ()
-    hosts: Mapping[str, str] = field(default_factory=dict)
     runtime: str | None = None
     """"runsc" for gVisor; else the engine's default."""
+    start: bool = True
+    one_shot: bool = False
+    """Runs to its end while deploy waits; a status other than 0 fails the deploy with the container's log."""
     restart: str = "unless-stopped"
     health: Health | None = None
     wait_seconds: int | None = None
     """Deploy waits this long for the container to be healthy; None: it does not wait."""
     stop_seconds: int = 10
-    must_run: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
     after: tuple[str, ...] = ()
     """Names of containers that must be there first."""
@@ -148,20 +146,21 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What belongs together and is changed together: one server, or the gateway."""
+    """What belongs together and is changed together: one server, the gateway, or the gateway's configuration."""
 
     id: str
-    kind: str
-    """"gateway", "multiUser", "remote"; names the Pulumi component."""
+    kind: Literal["Gateway", "MultiUserServer", "RemoteServer", "Configuration"]
+    """The Pulumi component."""
     networks: tuple[NetworkSpec, ...] = ()
     volumes: tuple[VolumeSpec, ...] = ()
-    images: tuple[ImageSpec, ...] = ()
     containers: tuple[ContainerSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DockerRendering:
-    """The whole stack for Docker: images that are shared, then the gateway, then a part for each server, sorted by id."""
+    """The whole stack for Docker, in the order of creation: images (each after those it is based on), the gateway, a
+    part for each server (sorted by id), and last the gateway's configuration, so that `up` ends when it is in force.
+    """
 
     images: tuple[ImageSpec, ...]
     parts: tuple[Part, ...]

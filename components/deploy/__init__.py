@@ -1,0 +1,1 @@
+"""The end that acts: rendered specs become resources, and secret values meet them."""
