@@ -143,7 +143,7 @@ class _Control(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 class _ControlHandler(_Handler):
-    server: _Control  # type: ignore[assignment]
+    server: _Control
 
     def _serve(self) -> None:
         url = urlsplit(self.path)
@@ -176,7 +176,7 @@ class Reply:
 
 @dataclass
 class World:
-    """One edge with its control side, two upstreams, two users, and three servers: time, notes (alice only), shop (tools listed)."""
+    """One edge with its control side, two upstreams, two users and three servers: time, notes (alice's), shop (a tool)."""
 
     folder: Path
     signer: Signer

@@ -54,6 +54,7 @@ class EventListing:
     def __init__(self, allowed: frozenset[str]):
         self._allowed = allowed
         self._rest = b""
+        self._after_return = False
         self._lines: list[bytes] = []
         self._size = 0
 
@@ -62,12 +63,14 @@ class EventListing:
         self._size += len(data)
         if self._size > MAX_BYTES:
             raise ValueError("an event is too long")
+        if self._after_return and data.startswith(b"\n"):
+            data = data[1:]
         text = self._rest + data
+        # A carriage return ends a line at once, as events must not wait; a line feed after it is its second half.
+        self._after_return = text.endswith(b"\r")
         passed = []
         start = 0
         for end in _LINE_END.finditer(text):
-            if end.group() == b"\r" and end.end() == len(text):
-                break  # a line feed may follow
             line = text[start : end.start()]
             start = end.end()
             if line:
