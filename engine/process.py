@@ -106,11 +106,15 @@ def logged(
 
 
 def attached(command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
-    """Run a program on the user's own terminal and return its exit code; an interruption is left to the program."""
+    """Run a program on the user's own terminal and return its exit code as a shell gives it.
+
+    An interruption is left to the program.
+    """
     program = subprocess.Popen(command, env=env, cwd=cwd)
     while True:
         try:
-            return program.wait()
+            code = program.wait()
+            return code if code >= 0 else 128 - code
         except KeyboardInterrupt:
             # The terminal sent the program the same signal. It ends in good order; there is only waiting to do.
             continue

@@ -48,7 +48,7 @@ def installed(layout: Layout, search: str) -> tuple[Cli | None, str]:
     reason = "none is installed"
     for entry in search.split(os.pathsep):
         path = shutil.which("pulumi", path=entry) if entry else None
-        if path is None or Path(path).resolve().is_relative_to(layout.cache):
+        if path is None or Path(path).resolve().is_relative_to(layout.cache.resolve()):
             continue
         version = capture([path, "version"], env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "true"}).out.strip()
         beside = Path(path).resolve().parent / HOST
