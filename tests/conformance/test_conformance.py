@@ -11,6 +11,7 @@ import pytest
 
 from tests.conformance.authorizing_proxy import AuthorizingProxy
 from tests.conformance.fixture_process import fixture_server
+from tests.conformance.one_call import call_tool
 from tests.conformance.run import REVISIONS, Check, Suite, differences, failing, install, run
 
 pytestmark = pytest.mark.timeout(400)
@@ -53,7 +54,7 @@ def test_fixture_server_passes_all_that_is_required(
 
 def test_proxy_adds_the_token_and_changes_no_verdict(suite: Suite, fixture_url: str) -> None:
     with AuthorizingProxy(fixture_url, lambda: "a.token").running() as url:
-        seen = call_tool(url, "whoami_headers")
+        seen, _ = call_tool(url, "whoami_headers")
         assert ["authorization", "Bearer a.token"] in json.loads(seen)
         for revision in REVISIONS:
             assert differences(run(suite, fixture_url, revision), run(suite, url, revision)) == []
@@ -90,34 +91,3 @@ def gateway_differences(suite: Suite, direct: str, gateway: str, token_command: 
     token = subprocess.run(token_command, shell=True, check=True, capture_output=True, text=True).stdout.strip()
     with AuthorizingProxy(gateway, lambda: token).running() as url:
         return differences(run(suite, direct, revision), run(suite, url, revision))
-
-
-def call_tool(url: str, name: str) -> str:
-    """Call a tool without arguments, in the protocol of 2026-07-28, where one request stands alone."""
-    version = "2026-07-28"
-    meta = {
-        "io.modelcontextprotocol/protocolVersion": version,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-    }
-    answer = httpx.post(
-        url,
-        json={
-            "jsonrpc": "2.0",
-            "id": 1,
-            "method": "tools/call",
-            "params": {"name": name, "arguments": {}, "_meta": meta},
-        },
-        headers={
-            "Accept": "application/json, text/event-stream",
-            "MCP-Protocol-Version": version,
-            "Mcp-Method": "tools/call",
-            "Mcp-Name": name,
-        },
-    )
-    body = answer.text
-    if answer.headers["content-type"].startswith("text/event-stream"):
-        body = next(
-            line.removeprefix("data:") for line in body.splitlines() if line.startswith("data:") and "result" in line
-        )
-    return str(json.loads(body)["result"]["content"][0]["text"])
