@@ -266,6 +266,17 @@ def test_a_secret_file_is_nowhere_in_clear(project: Project) -> None:
     assert secret not in output
     assert project.docker.containers.list(all=True, filters={"name": project.name}) == []
 
+    once = server.replace("COMMAND", "cat /run/mcp/deep/token").replace(
+        "user=", "attach=True, must_run=False, logs=True, user="
+    )
+    project.program(
+        once.replace("docker.Container(", 'pulumi.export("logs", docker.Container(').rstrip() + ".container_logs)"
+    )
+    output = project.up()
+    assert secret not in output
+    assert secret not in "".join(file.read_text() for file in project.state.rglob("*") if file.is_file())
+    assert json.loads(project("stack", "output", "--json", "--show-secrets")) == {"logs": secret}
+
 
 def test_a_one_shot_container(project: Project) -> None:
     shot = f"""
@@ -280,8 +291,9 @@ def test_a_one_shot_container(project: Project) -> None:
     assert "no route" in output
     project.program(shot.replace("COMMAND", "echo delivered"))
     project.up()
-    assert project.outputs() == {"code": 0, "logs": "delivered\n"}
     project.unchanged("--refresh")
+    project.up("--refresh")
+    assert project.outputs() == {"code": 0, "logs": "delivered\n"}
 
 
 def test_existing_objects_can_be_imported(project: Project) -> None:

@@ -19,11 +19,12 @@ from docker_provider.container import Container
 from docker_provider.diff import Edit, difference
 from docker_provider.docker_engine import DEFAULT_HOST, DockerEngine, load_sdk
 from docker_provider.engine_log import EngineLog
-from docker_provider.errors import ProviderError, masked
+from docker_provider.errors import ProviderError
 from docker_provider.image import Image
+from docker_provider.masking import masked, shows
 from docker_provider.network import Network
 from docker_provider.operation import Operation, ResourceType
-from docker_provider.properties import Properties, decode, encode, has_unknown, plain, resecret, secret_texts
+from docker_provider.properties import Properties, Secret, decode, encode, has_unknown, plain, resecret, secret_texts
 from docker_provider.protocol import plugin_pb2, provider_pb2, provider_pb2_grpc
 from docker_provider.remote_image import RemoteImage
 from docker_provider.schema import schema
@@ -158,7 +159,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if request.preview and not early:
                 return provider_pb2.CreateResponse(properties=encode(resecret(resource.planned({}, opened), inputs)))
             id, outputs = resource.create(opened, op)
-            return provider_pb2.CreateResponse(id=id, properties=encode(resecret(outputs, inputs)))
+            return provider_pb2.CreateResponse(id=id, properties=encode(_protected(outputs, inputs)))
 
         return self._run(request.urn, context, inputs, work)
 
@@ -172,10 +173,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if found is None:
                 return provider_pb2.ReadResponse()
             defaults = {DEFAULTS: inputs[DEFAULTS]} if DEFAULTS in inputs else {}
+            outputs = _kept(resource, plain(state)) | found.outputs
             return provider_pb2.ReadResponse(
                 id=found.id,
                 inputs=encode(resecret({**found.inputs, **defaults}, known)),
-                properties=encode(resecret(found.outputs, known, state)),
+                properties=encode(_protected(outputs, known, state)),
             )
 
         return self._run(request.urn, context, {**state, **inputs}, work)
@@ -190,8 +192,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if request.preview and not early:
                 outputs = dict(resource.planned(old, opened))
             else:
-                outputs = resource.update(request.id, old, opened, op)
-            return provider_pb2.UpdateResponse(properties=encode(resecret(outputs, inputs)))
+                outputs = _kept(resource, old) | resource.update(request.id, old, opened, op)
+            return provider_pb2.UpdateResponse(properties=encode(_protected(outputs, inputs, state)))
 
         return self._run(request.urn, context, {**state, **inputs}, work)
 
@@ -256,6 +258,21 @@ def _abort(context: Context, message: str, code: grpc.StatusCode = grpc.StatusCo
 def _check_response(inputs: Properties, wrong: list[Failure]) -> provider_pb2.CheckResponse:
     reported = [provider_pb2.CheckFailure(property=failure.property, reason=failure.reason) for failure in wrong]
     return provider_pb2.CheckResponse(inputs=encode(inputs), failures=reported)
+
+
+def _kept(resource: ResourceType, state: Properties) -> Properties:
+    """Outputs that were told once, at the creation, and cannot be looked up again (a one-shot container's log)."""
+    return {key: value for key, value in state.items() if key in resource.computed}
+
+
+def _protected(outputs: Properties, inputs: Properties, state: Properties | None = None) -> Properties:
+    """`outputs` as secret as the inputs and state that they echo; one that shows an input's secret is secret too."""
+    secrets = list(secret_texts(inputs))
+    echoed: Properties = resecret(outputs, inputs, state or {})
+    return {
+        key: Secret(plain(value)) if key not in inputs and shows(plain(value), secrets) else value
+        for key, value in echoed.items()
+    }
 
 
 def _without_defaults(inputs: Properties) -> Properties:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from docker_provider.errors import masked
 from docker_provider.properties import UNKNOWN, Secret, decode, encode, has_unknown, plain, resecret, secret_texts
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,8 +42,3 @@ def test_unknown_is_found_however_deep() -> None:
 
 def test_a_secret_does_not_show_itself() -> None:
     assert "hunter2" not in repr({"a": [Secret("hunter2")]})
-
-
-def test_messages_are_masked_line_by_line() -> None:
-    message = "log: first-line\nand hunter2-and-more, on"
-    assert masked(message, ["first-line\nhunter2-and-more", "on"]) == "log: [secret]\nand [secret], on"
