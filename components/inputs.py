@@ -38,7 +38,7 @@ def read(root: Path) -> Inputs:
     values = from_engine({key: _config(key) for key in ENGINE_FIELDS})
     return Inputs(
         stack=pulumi.get_stack(),
-        config=stack_values(values, root, secrets.keys()),
+        config=stack_values(values, root, secrets=secrets.keys(), passwords=passwords.keys()),
         secrets=secrets,
         passwords=passwords,
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.catalog.entry import Entry, RemoteConfig, Runtime, ServerType
+from components.config.read import Stack
 from components.config.stack import ServerConfig, SomeUsers, StackConfig
 from components.errors import Problem, Problems, collected, raise_if
 from components.names import SERVER_ID_LENGTH
@@ -39,6 +40,14 @@ _APPLIES = {
     "user": frozenset({Runtime.CONTAINERIZED}),
     "secrets_in_environment": frozenset({Runtime.CONTAINERIZED}),
 }
+
+
+def plan_of(stack: Stack, name: str) -> HostingPlan:
+    """Return the plan of a stack that was read; raises `Problems`, each with its file and line where known."""
+    try:
+        return plan(stack.config, stack.entries, stack=name, secrets=stack.secrets, passwords=stack.passwords)
+    except Problems as problems:
+        raise stack.located(problems) from None
 
 
 def plan(
@@ -208,6 +217,3 @@ def _warnings(config: StackConfig) -> tuple[str, ...]:
     if config.listen.address not in ("127.0.0.1", "::1") and config.public_url.startswith("http:"):
         found.append(f"the gateway listens on {config.listen.address} in plain http: put TLS in front of it")
     return tuple(found)
-
-
-__all__ = ["Problems", "plan"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from components.hardening import GATEWAY_UID
-from components.names import slug
 from components.plan.model import HostingPlan, Image, LocalFolderImage, NpxImage, PulledImage, StartImage, UvxImage
 from components.render.docker.spec import ImageSpec
 
@@ -122,7 +122,8 @@ class Images:
     ) -> str:
         dockerfile = self._templates.get_template(f"{template}.Dockerfile.j2").render(**values)
         context = {"Dockerfile": dockerfile.encode()} | dict(sorted(files.items()))
-        name = slug(f"{template}-{of}", _NAME_LENGTH) if of else template
+        # Readable only: what tells images apart is the digest.
+        name = re.sub(r"[^a-z0-9]+", "-", f"{template} {of}".lower())[:_NAME_LENGTH].strip("-")
         tag = digest(context.items())
         reference = f"{REPOSITORY}/{name}:{tag}"
         self._specs.setdefault(
