@@ -123,6 +123,12 @@ def half_made(operations: Iterable[Pending]) -> list[tuple[str, str]]:
     ]
 
 
+def some(names: list[str], most: int = 5) -> str:
+    """Return the names as a list in a sentence, cut where it gets long."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
 def release(env: Mapping[str, str], root: Path, console: Console, project: str, stack: str) -> None:
     """Remove the lock of a run that has died. Raises EngineError while another run is at work."""
     directory = lock_directory(env.get("PULUMI_BACKEND_URL", ""), project, stack)
@@ -152,7 +158,7 @@ def settle(env: Mapping[str, str], root: Path, console: Console, stack: str, *, 
     if operations:
         console.line("pulumi", f"an earlier run was interrupted, {len(operations)} operations pending: settling them")
     if missing:
-        console.line("pulumi", f"gone or stopped behind Pulumi's back: {', '.join(missing)}; reading the state anew")
+        console.line("pulumi", f"gone or stopped behind Pulumi's back: {some(missing)}; reading the state anew")
     for kind, name in half_made(operations):
         labels = ".Config.Labels" if kind == "container" else ".Labels"
         form = f'{{{{index {labels} "mcp-hosting.stack"}}}}'

@@ -44,6 +44,16 @@ def exists(env: Mapping[str, str], root: Path, stack: str) -> bool:
     return stack in {entry["name"].rsplit("/", 1)[-1] for entry in json.loads(listed.out)}
 
 
+def selection_remedy(error: str) -> str:
+    """Say what to do about a stack that Pulumi refuses to select."""
+    if "incorrect passphrase" in error:
+        return (
+            "its config was encrypted under another passphrase: set PULUMI_CONFIG_PASSPHRASE_FILE to the file that has "
+            "it, or remove `encryptionsalt` and every `secure:` value from its config to start anew"
+        )
+    return "make doctor"
+
+
 def prepare(layout: Layout, console: Console, stack: str, *, drift: bool = False) -> Ready:
     """Set up, select the stack (made on first use), give first passwords, settle what an interrupted run left."""
     config_file(layout.root, stack)
@@ -53,7 +63,9 @@ def prepare(layout: Layout, console: Console, stack: str, *, drift: bool = False
         ["pulumi", "stack", "select", "--create", "--stack", stack], env=ready.env, cwd=layout.root, timeout=60
     )
     if not selected.ok:
-        raise EngineError(f"the stack {stack} can't be selected: {selected.err.strip()}", "make doctor")
+        raise EngineError(
+            f"the stack {stack} can't be selected: {selected.err.strip()}", selection_remedy(selected.err)
+        )
     recovery.release(ready.env, layout.root, console, NAME, stack)
     passwords.ensure(ready, console, stack)
     recovery.settle(ready.env, layout.root, console, stack, drift=drift)
