@@ -51,10 +51,6 @@ class Report:
         """Say that a field could not be read: what other rules find there would mislead."""
         self.closed.append(path)
 
-    def readable(self, *path: str | int) -> bool:
-        """Tell whether nothing at or below the path was closed."""
-        return not any(closed[: len(path)] == path for closed in self.closed)
-
     def _line(self, path: Path) -> int | None:
         for end in range(len(path), -1, -1):
             if (line := self.lines.get(path[:end])) is not None:

@@ -19,6 +19,7 @@ from components.catalog.notes import notes, source
 from components.catalog.read import distinct
 from components.config.load import stack_file
 from components.errors import Problem, Problems, collected
+from components.plan.build import plan
 
 PRINTED_WIDTH = 160
 """Columns when the output is not a terminal."""
@@ -55,11 +56,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _entries(args: argparse.Namespace) -> tuple[Entry, ...]:
-    if args.stack:
-        path = Path(args.stack)
-        named = path if path.suffix in (".yaml", ".yml") else ROOT / "stacks" / f"Pulumi.{args.stack}.yaml"
-        return stack_file(named.absolute(), ROOT).entries
-    return distinct(load([str(Path(name).absolute()) for name in args.catalog], Path.cwd()))
+    if not args.stack:
+        return distinct(load([str(Path(name).absolute()) for name in args.catalog], Path.cwd()))
+    stack = stack_file(ROOT / "stacks" / f"Pulumi.{args.stack}.yaml", ROOT)
+    try:
+        plan(stack.config, stack.entries, stack=args.stack, secrets=stack.secrets)
+    except Problems as problems:
+        raise stack.located(problems) from None
+    return stack.entries
 
 
 def print_problems(problems: Problems, console: Console) -> None:

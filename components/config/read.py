@@ -12,6 +12,7 @@ from components.catalog.keys import canonical
 from components.catalog.parse import Parsed, Path
 from components.catalog.report import Report
 from components.config.stack import NAMESPACE, SECRET_KEYS, StackConfig
+from components.errors import Problems
 
 ENGINE_FIELDS = tuple(field.alias or name for name, field in StackConfig.model_fields.items())
 """The config keys to ask the engine for, besides the secret ones."""
@@ -23,6 +24,30 @@ class Stack:
 
     config: StackConfig
     entries: tuple[Entry, ...]
+    secrets: frozenset[str]
+    """The names under `mcp-hosting:secrets` that have a value."""
+    passwords: frozenset[str]
+    """The logins under `mcp-hosting:passwords` that have a value."""
+    file: str
+    lines: Mapping[str, int]
+    """Path as it is spelled in messages, in lower case -> line of the stack's file; empty when the values came from
+    the engine.
+    """
+
+    def located(self, problems: Problems) -> Problems:
+        """Give each problem that is about the stack itself its file and line."""
+        return Problems(
+            problem if problem.file else problem.at(file=self.file, line=self._line(problem.path))
+            for problem in problems
+        )
+
+    def _line(self, path: str) -> int | None:
+        path = path.lower()
+        while path:
+            if (line := self.lines.get(path)) is not None:
+                return line
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
