@@ -23,8 +23,8 @@ def typed_paths(root: Path) -> list[str]:
 
 
 def npm_projects(root: Path) -> list[Path]:
-    """Return the folders of the tests and benchmarks that have locked npm packages."""
-    found = [lock.parent for room in ("tests", "benchmarks") for lock in (root / room).rglob("package-lock.json")]
+    """Return the tests' folders that have locked npm packages."""
+    found = {lock.parent for lock in (root / "tests").rglob("package-lock.json")}
     return sorted(folder for folder in found if "node_modules" not in folder.parts)
 
 
