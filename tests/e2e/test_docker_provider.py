@@ -30,6 +30,7 @@ def environment() -> dict[str, str]:
         [sys.executable, "-m", "engine", "env", "--json"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     environment = {**os.environ, **(json.loads(found.stdout) if found.returncode == 0 else {})}
+    environment.pop("PULUMI_CONFIG_PASSPHRASE_FILE", None)
     environment["PATH"] = f"{ROOT / 'engine' / 'docker-provider'}:{environment['PATH']}"
     return environment
 
@@ -171,6 +172,24 @@ def test_a_changed_network_takes_its_containers_along(project: Project) -> None:
     project.up()
     address = project.container().attrs["NetworkSettings"]["Networks"][f"{project.name}-n"]["IPAddress"]
     assert address == f"{project.subnet}.10"
+
+
+def test_a_network_is_removed_once_the_last_container_has_left_it(project: Project) -> None:
+    project.program("""
+        docker.Network("n", name=f"{NAME}-n", internal=True, labels=LABELS)
+    """)
+    project.up()
+    name = f"{project.name}-n"
+    guest = project.docker.containers.run(BASE_IMAGE, ["sleep", "600"], name=f"{name}-guest", network=name, detach=True)
+    command = ["pulumi", "destroy", "--yes", "--skip-preview", "--non-interactive"]
+    run = subprocess.Popen(command, cwd=project.folder, env=project.environment, stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    wait_for(lambda: "deleting" in run.stdout.readline())
+    time.sleep(2)
+    assert run.poll() is None  # it waits
+    project.docker.networks.get(name).disconnect(guest)
+    assert run.wait(40) == 0
+    assert project.docker.networks.list(names=[name]) == []
 
 
 SLOW = SERVER.replace(
