@@ -176,7 +176,7 @@ class Reply:
 
 @dataclass
 class World:
-    """One edge with its control side, two upstreams, two users and three servers: time, notes (alice's), shop (a tool)."""
+    """One edge, its control side, two upstreams, two users and the servers time, notes (alice's) and shop (a tool)."""
 
     folder: Path
     signer: Signer
