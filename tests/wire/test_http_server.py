@@ -1,5 +1,7 @@
 """The HTTP server over raw sockets: what it answers, in which framing, and what it refuses."""
 
+# ruff: noqa: E501 - a raw request is read best on one line
+
 from __future__ import annotations
 
 import asyncio

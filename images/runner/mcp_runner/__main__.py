@@ -51,7 +51,7 @@ async def serve(config: RunnerConfig, host_name: str, port: int) -> int:
     if starting.done():
         try:
             starting.result()
-            log("info", f"listening on {host_name}:{port}")
+            log("info", "listening on {}:{}".format(*server.sockets[0].getsockname()))
             await stopping
         except HostError as error:
             log("error", f"the server can't be hosted: {error}")

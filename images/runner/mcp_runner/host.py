@@ -89,6 +89,7 @@ class Host:
         else:
             answer = await self._ask(link, discover_request(0))
             if not is_modern_discovery(answer):
+                self._discard(link)
                 raise HostError("the server answers neither initialize nor server/discover")
             peer = Peer(link, modern=True, facts=answer["result"])
             self._legacy, self._modern = False, True
@@ -125,28 +126,18 @@ class Host:
                 session.touched = self._now()
 
             link.on_traffic = touch
-            link.on_gone = lambda: self._lost(link)
         log("info", "session opened", label)
         return session, answer
 
     async def _open_child(self, message: Message, label: str) -> tuple[Link, Message, tuple[Message, Message] | None]:
         id, params = message["id"], message.get("params") or {}
-        first = self._first
         if self.config.shared or not self._legacy:
-            if first is None:
-                raise HostError("the server process is starting again", 503)
-            peer = first
-            if not self.config.shared:
-                self._first = None
-                if not peer.link.child.alive or peer.link.parties:
-                    link = await self._spawn(label, shared=False)
-                    peer = Peer(link, modern=True, facts=(await self._ask(link, discover_request(0)))["result"])
-                self._first = peer
+            peer = self._shared_peer() if self.config.shared else self._take_first() or await self._discovered(label)
             translated = (params.get("clientInfo") or {}, params.get("capabilities") or {}) if peer.modern else None
             result = initialization(peer.facts, params.get("protocolVersion")) if peer.modern else peer.facts
             return peer.link, {"jsonrpc": "2.0", "id": id, "result": result}, translated
-        self._first = None
-        if first is not None and first.link.child.alive:
+        first = self._take_first()
+        if first is not None:
             answer = await self._ask(first.link, {**message})
             if "result" in answer:
                 return first.link, {**answer, "id": id}, None
@@ -158,6 +149,24 @@ class Host:
             self._discard(link)
             raise
         return link, {**answer, "id": id}, None
+
+    def _shared_peer(self) -> Peer:
+        if self._first is None:
+            raise HostError("the server process is starting again", 503)
+        return self._first
+
+    def _take_first(self) -> Peer | None:
+        """Return the probed child if it is still there for the taking."""
+        first, self._first = self._first, None
+        return first if first is not None and first.link.child.alive else None
+
+    async def _discovered(self, label: str) -> Peer:
+        link = await self._spawn(label, shared=False)
+        answer = await self._ask(link, discover_request(0))
+        if not is_modern_discovery(answer):
+            self._discard(link)
+            raise HostError("the server refused server/discover")
+        return Peer(link, modern=True, facts=answer["result"])
 
     def end_session(self, session: Session, reason: str) -> None:
         """Forget a session, end its streams, and its child if that was its own."""
@@ -176,9 +185,7 @@ class Host:
         if self.closing:
             raise HostError("the server is going down", 503)
         if self.config.shared:
-            if self._first is None:
-                raise HostError("the server process is starting again", 503)
-            return self._first
+            return self._shared_peer()
         opening = self._opening.get(owner)
         if opening is None:
             if len(self.sessions) + len(self.peers) + len(self._opening) + self._starting >= self.config.max_sessions:
@@ -189,9 +196,9 @@ class Host:
 
     async def _open_peer(self, owner: Owner) -> Peer:
         label = "modern-" + secrets.token_hex(4)
-        first = self._first
-        if first is not None and first.modern and first.link.child.alive and not first.link.parties:
-            self._first, peer = None, Peer(await self._reshared(first.link), modern=True, facts=first.facts)
+        peer = self._take_first() if not self._legacy else None
+        if peer is not None:
+            peer.link.shared = True
         else:
             link = await self._spawn(label, shared=True)
             try:
@@ -200,15 +207,8 @@ class Host:
                 self._discard(link)
                 raise
         peer.touched = self._now()
-        peer.link.on_gone = lambda: self._lost(peer.link)
         self.peers[owner] = peer
         return peer
-
-    async def _reshared(self, link: Link) -> Link:
-        self._links.discard(link)
-        again = Link(link.child, shared=True)
-        self._links.add(again)
-        return again
 
     async def _negotiate(self, link: Link) -> Peer:
         if self._modern is not False:
@@ -248,7 +248,7 @@ class Host:
         self._links.discard(link)
         for session in [each for each in self.sessions.values() if each.link is link]:
             self.end_session(session, "the server process has ended")
-        for owner in [owner for owner, peer in self.peers.items() if peer.link.child is link.child]:
+        for owner in [owner for owner, peer in self.peers.items() if peer.link is link]:
             del self.peers[owner]
         if self._first is not None and self._first.link is link:
             self._first = None

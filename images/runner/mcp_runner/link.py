@@ -84,7 +84,7 @@ class Link:
         self.parties: set[Party] = set()
         self.on_gone: Callable[[], None] = lambda: None
         self.on_traffic: Callable[[], None] = lambda: None
-        self._shared = shared
+        self.shared = shared
         self._pending: dict[int, _Pending] = {}
         self._last = 0
         self._slow: set[Exchange] = set()
@@ -113,7 +113,7 @@ class Link:
                 change(str(params.get("uri")))
         self._pending[number] = _Pending(party, id, reply, shape, token)
         party.replies[number] = reply
-        if not self._shared:
+        if not self.shared:
             reply.on_slow = self._wait_for
         message["id"] = number
         self.child.write(encode(message))
@@ -219,7 +219,7 @@ class Link:
         elif method.endswith("list_changed"):
             for party in self.parties:
                 party.deliver(line, own_stream=True)
-        elif method == "notifications/resources/updated" and self._shared:
+        elif method == "notifications/resources/updated" and self.shared:
             for party in self.parties:
                 if params.get("uri") in party.subscribed:
                     party.deliver(line, own_stream=True)
@@ -228,7 +228,7 @@ class Link:
 
     def _only_party(self) -> Party | None:
         """Return the party that a message without a named request must be for, if that can be told."""
-        if not self._shared:
+        if not self.shared:
             return next(iter(self.parties), None)
         busy = {id(pending.party): pending.party for pending in self._pending.values()}
         return next(iter(busy.values())) if len(busy) == 1 else None
@@ -257,7 +257,7 @@ class Link:
 
     def watch(self, stream: Reply) -> None:
         """Let a session's own stream slow its child down too."""
-        if not self._shared:
+        if not self.shared:
             stream.on_slow = self._wait_for
 
     def _gone(self, reason: str) -> None:

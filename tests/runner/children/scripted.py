@@ -1,6 +1,8 @@
-"""A stdio server in the legacy era, on nothing but the standard library: each tool does one thing that a runner has to cope with.
+"""A stdio server in the legacy era, on nothing but the standard library: each tool does one thing that a runner has to
+cope with.
 
-Arguments: `--no-second` refuses a second `initialize`, `--modern` knows the 2026-07-28 era only, `--silent` never answers.
+Arguments: `--no-second` refuses a second `initialize`, `--modern` knows the 2026-07-28 era only, `--silent` never
+answers.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 Message = dict[str, Any]
@@ -61,7 +64,7 @@ def tool(message: Message) -> str:
         case "until cancelled":
             with arrived:
                 arrived.wait_for(lambda: message["id"] in cancelled, 10)
-            open(arguments["mark"], "w").write(str(message["id"] in cancelled))
+            Path(arguments["mark"]).write_text(str(message["id"] in cancelled))
         case "sample":
             return json.dumps(ask(f"s-{message['id']}", "sampling/createMessage", arguments))
         case "log":
