@@ -30,7 +30,7 @@ _MAX_BLOCKS = 512
 class Caller:
     """Who calls what, as it was found when the request's head was judged."""
 
-    __slots__ = ("began", "cors", "modern", "route", "session", "started", "token")
+    __slots__ = ("began", "cors", "modern", "prefix", "route", "session", "started", "token")
 
     def __init__(self, route: Route, token: Token, *, modern: bool, cors: answers.Headers):
         self.route = route
@@ -38,8 +38,16 @@ class Caller:
         self.modern = modern
         self.cors = cors
         self.session: bytes | None = None
+        self.prefix = b""
         self.started = time.time()
         self.began = time.perf_counter()
+
+    def again(self) -> Caller:
+        """The same caller with a further call, whose head is the same."""
+        caller = Caller(self.route, self.token, modern=self.modern, cors=self.cors)
+        caller.session = self.session
+        caller.prefix = self.prefix
+        return caller
 
     def record(
         self,
@@ -85,8 +93,8 @@ def head_start(method: str, route: Route, token: Token) -> bytes:
     return head[:-2]
 
 
-def upstream_request(start: bytes, request: Request, caller: Caller, body: bytes | None) -> bytes:
-    """The whole request: `start`, the client's headers that pass, the upstream's session id, the canonical body."""
+def request_prefix(start: bytes, request: Request, caller: Caller) -> bytes:
+    """All of the request's head that comes from the client's head: `start`, the headers that pass, the session id."""
     route, connection = caller.route, request.get(b"connection")
     owned = frozenset(name for name, _ in (*route.headers, *route.user_headers.get(caller.token.subject, ())))
     if connection is not None and connection.lower() not in (b"keep-alive", b"close"):
@@ -97,9 +105,7 @@ def upstream_request(start: bytes, request: Request, caller: Caller, body: bytes
         # Only beside a session that is the caller's own: an event id alone would replay whatever stream it names.
         if (last := request.get(b"last-event-id")) is not None:
             lines.append(b"last-event-id: %b\r\n" % last)
-    if body is None:
-        return b"".join((start, *lines, b"\r\n"))
-    return b"".join((start, *lines, b"content-length: %d\r\n\r\n" % len(body), body))
+    return b"".join((start, *lines))
 
 
 class McpCall(Relay):

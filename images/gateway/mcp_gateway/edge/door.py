@@ -17,13 +17,13 @@ from mcp_wire.response import HeaderBlock
 from mcp_gateway.edge import answers, sessions
 from mcp_gateway.edge.answers import Answer, http_error, rpc_error
 from mcp_gateway.edge.audit import Audit
-from mcp_gateway.edge.call import Caller, McpCall, head_start, upstream_request
+from mcp_gateway.edge.call import Caller, McpCall, head_start, request_prefix
 from mcp_gateway.edge.control import MAX_BODY_BYTES, METHODS, ControlCall, control_request, is_forwarded, unavailable
 from mcp_gateway.edge.document import MAX_REQUEST_BYTES, Document, Route
 from mcp_gateway.edge.messages import MODERN, Message, message, version_refusal
 from mcp_gateway.edge.rates import Rates
 from mcp_gateway.edge.relay import Relay, Wire
-from mcp_gateway.edge.tokens import Token, Verifier, is_live
+from mcp_gateway.edge.tokens import NOT_BEFORE_LEEWAY_SECONDS, Token, Verifier, is_live
 from mcp_gateway.edge.upstreams import Upstreams
 
 _PREFIX = b"/mcp-connect"
@@ -119,21 +119,59 @@ class Edge:
         )
 
 
+class _Before:
+    """The head of a connection's last call, which most clients send again and again but for the body's length.
+
+    What the same bytes mean under the same document needn't be found out twice.
+    """
+
+    __slots__ = ("_document", "_headers", "_length_at", "_target", "caller")
+
+    def __init__(self, request: Request, document: Document, caller: Caller):
+        self.caller = caller
+        self._document = document
+        self._target = request.target
+        self._headers = request.headers
+        self._length_at = next((at for at, pair in enumerate(request.headers) if pair[0] == b"content-length"), -1)
+
+    def is_same(self, request: Request, document: Document | None) -> bool:
+        """Whether `request` is a POST with the same head, and judged by the same document."""
+        headers, at = request.headers, self._length_at
+        return (
+            document is self._document
+            and at >= 0
+            and request.method == "POST"
+            and request.target == self._target
+            and len(headers) == len(self._headers)
+            and headers[at][0] == b"content-length"
+            and headers[:at] == self._headers[:at]
+            and headers[at + 1 :] == self._headers[at + 1 :]
+        )
+
+
 class Door:
     """Judges the requests of one connection, which come one after the other."""
 
-    __slots__ = ("_caller", "_edge", "wire")
+    __slots__ = ("_before", "_caller", "_edge", "wire")
 
     wire: Wire
 
     def __init__(self, edge: Edge):
         self._edge = edge
         self._caller: Caller | None = None
+        self._before: _Before | None = None
 
     def on_head(self, request: Request, exchange: Exchange) -> None:
         """Refuse what the head gives reason to refuse, and bound the body."""
-        self._caller = None
-        answer = self._head(request, exchange)
+        edge = self._edge
+        before = self._before
+        if before is not None and before.is_same(request, edge.document):
+            self._caller = caller = before.caller.again()
+            answer = self._judged_again(request, caller)
+            exchange.body_limit = caller.route.request_bytes
+        else:
+            self._caller = self._before = None
+            answer = self._head(request, exchange)
         if answer is not None:
             exchange.respond(answer.status, answer.headers, answer.body)
 
@@ -173,9 +211,15 @@ class Door:
             idle_seconds=edge.stream_idle_seconds,
             bytes_in=len(request.body),
         )
-        start = edge.start(request.method, caller)
-        body = read.body if read is not None else None
-        call.send(edge.upstreams.pool(caller.route.upstream), upstream_request(start, request, caller, body))
+        if not caller.prefix:
+            caller.prefix = request_prefix(edge.start(request.method, caller), request, caller)
+            if read is not None:
+                self._before = _Before(request, document, caller.again())
+        if read is None:
+            data = caller.prefix + b"\r\n"
+        else:
+            data = b"%bcontent-length: %d\r\n\r\n%b" % (caller.prefix, len(read.body), read.body)
+        call.send(edge.upstreams.pool(caller.route.upstream), data)
 
     def _head(self, request: Request, exchange: Exchange) -> Answer | None:
         document = self._edge.document
@@ -245,12 +289,7 @@ class Door:
             return answers.NOT_FOUND
         if not route.scopes <= token.scopes:
             return answers.insufficient_scope(route)
-        wait = self._edge.rates.wait(token.subject, route.id, route.calls_per_minute, time.monotonic())
-        if wait:
-            return answers.too_many(wait)
-        if self._edge.audit.full:
-            return http_error(503, "Calls can't be recorded just now.", reason="audit trail is full")
-        refusal = version_refusal(request)
+        refusal = self._bounded(caller) or version_refusal(request)
         if refusal is not None:
             return refusal
         if caller.modern:
@@ -260,6 +299,26 @@ class Door:
             caller.session = sessions.unbound(document.session_key, route.id, token.subject, given)
             if caller.session is None:
                 return rpc_error(404, answers.SESSION_NOT_FOUND, "Session not found", reason="unknown session")
+        return None
+
+    def _bounded(self, caller: Caller) -> Answer | None:
+        route = caller.route
+        wait = self._edge.rates.wait(caller.token.subject, route.id, route.calls_per_minute, time.monotonic())
+        if wait:
+            return answers.too_many(wait)
+        if self._edge.audit.full:
+            return http_error(503, "Calls can't be recorded just now.", reason="audit trail is full")
+        return None
+
+    def _judged_again(self, request: Request, caller: Caller) -> Answer | None:
+        """What may have changed since the same head was judged by the same document: time, rate, room for records."""
+        token = caller.token
+        if not token.not_before - NOT_BEFORE_LEEWAY_SECONDS <= caller.started < token.expires:
+            return _with(answers.unauthorized(caller.route, token_sent=True), caller.cors)
+        refusal = self._bounded(caller)
+        if refusal is not None:
+            self._record_refusal(request, caller, refusal)
+            return _with(refusal, caller.cors)
         return None
 
     def _message(self, request: Request, caller: Caller) -> Message | Answer:
