@@ -124,7 +124,11 @@ def bootstrap(layout: Layout, console: Console, key: str) -> Path:
             logged(["tar", "--numeric-owner", "-C", tree, "-I", "gzip -1", "-cf", work / "rootfs.tar.gz", "."], log)
             shutil.rmtree(tree)
 
-    return placed(layout.cache / "base-image" / key, make)
+    return placed(
+        layout.cache / "base-image" / key,
+        make,
+        waiting=lambda: console.line("base image", "another run is making it: waiting for that …"),
+    )
 
 
 def load(archive: Path, key: str, environ: Mapping[str, str]) -> None:

@@ -22,17 +22,21 @@ def digest(parts: Iterable[str | bytes]) -> str:
     return whole.hexdigest()[:LENGTH]
 
 
-def placed(target: Path, make: Callable[[Path], None]) -> Path:
+def placed(target: Path, make: Callable[[Path], None], waiting: Callable[[], None] = lambda: None) -> Path:
     """Return `target`, a directory that `make` fills if it isn't there yet.
 
     `make` works on a directory beside it that is renamed at the end, under a lock: an interruption leaves nothing half
-    done, and of two runs at once the second waits and finds the first one's work.
+    done, and of two runs at once the second calls `waiting`, waits and finds the first one's work.
     """
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with (target.parent / f".{target.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if target.exists():
             return target
         prefix = f".{target.name}-"

@@ -9,10 +9,12 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten as shortened
 
 from engine.errors import EngineError
 
 TAIL = 15
+WIDEST = 180
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ def capture(
 def tail(log: Path, lines: int = TAIL) -> str:
     """Return the last lines of a log, indented for an error message."""
     text = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return "\n".join(f"    {line}" for line in text[-lines:])
+    return "\n".join(f"    {line[:WIDEST]}" for line in text[-lines:])
 
 
 def logged(
@@ -102,7 +104,8 @@ def logged(
                 program.wait()
             raise
     if code:
-        raise EngineError(f"`{shlex.join(map(str, command))}` failed ({code}); {log} ends with\n{tail(log)}", remedy)
+        said = shortened(shlex.join(map(str, command)), WIDEST, placeholder=" …")
+        raise EngineError(f"`{said}` failed ({code}); {log} ends with\n{tail(log)}", remedy)
 
 
 def attached(command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:

@@ -123,7 +123,11 @@ def build(layout: Layout, console: Console, environ: Mapping[str, str]) -> Path:
             shutil.copyfile(Path(located.out.strip(), script), copied)
             copied.chmod(0o755)
 
-    return placed(layout.cache / "pulumi" / build_key(source), make)
+    return placed(
+        layout.cache / "pulumi" / build_key(source),
+        make,
+        waiting=lambda: console.line("pulumi", "another run is building it: waiting for that …"),
+    )
 
 
 def assemble(layout: Layout, built: Path) -> Path:

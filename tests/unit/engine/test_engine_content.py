@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -48,3 +50,25 @@ def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
     (tmp_path / ".key-abandoned").mkdir()
     placed(tmp_path / "key", lambda work: None)
     assert not (tmp_path / ".key-abandoned").exists()
+
+
+def test_of_two_runs_at_once_the_second_waits_for_the_first_ones_work(tmp_path: Path) -> None:
+    target = tmp_path / "key"
+    waited, begun, go_on = Event(), Event(), Event()
+
+    def slow(work: Path) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        (work / "by").write_text("first")
+
+    def unwanted(work: Path) -> None:
+        (work / "by").write_text("second")
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(placed, target, slow)
+        assert begun.wait(10)
+        second = pool.submit(placed, target, unwanted, waited.set)
+        assert waited.wait(10)
+        go_on.set()
+        assert first.result() == second.result() == target
+    assert (target / "by").read_text() == "first"
