@@ -269,9 +269,7 @@ def test_a_secret_file_is_nowhere_in_clear(project: Project) -> None:
     project.program(server.replace("COMMAND", "cat /run/mcp/deep/token; echo; exec sleep 600"))
     output = project.up()
     container = project.container()
-    assert (
-        wait_for(container.logs).decode() == f"{secret}\n"
-    )  # the program got it, as another user than root
+    assert wait_for(container.logs).decode() == f"{secret}\n"  # the program got it, as another user than root
     assert secret not in json.dumps(container.attrs)
     states = [file.read_text() for file in project.state.rglob("*") if file.is_file()]
     assert states
