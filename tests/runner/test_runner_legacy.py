@@ -300,3 +300,11 @@ async def test_no_header_of_a_plain_answer_is_more_than_it_needs(client: Client)
     await client.post(request("ping"))
     assert {name.lower() for name in client.last.headers} == {"content-type", "content-length", "date"}
     assert BOTH["Accept"].startswith(client.last.content_type)
+
+
+async def test_a_large_answer_after_progress_comes_whole(client: Client) -> None:
+    message = call("progress then flood", 1, steps=2, bytes=9_000_000)
+    message["params"]["_meta"] = {"progressToken": 1}
+    _, messages = await client.post(message)
+    assert len(messages) == 3
+    assert len(text(messages[-1])) == 9_000_000

@@ -157,3 +157,16 @@ async def test_a_legacy_client_works_as_well(client: Client) -> None:
     assert "resultType" not in messages[0]["result"]
     assert await client.call("echo", text="old") == "old"
     assert (await client.post(request("ping")))[1][0]["result"] == {}
+
+
+async def test_log_messages_only_for_a_request_that_wants_them(client: Client, modern: bool) -> None:
+    if modern:
+        return  # a server of this era decides itself
+    level = {"io.modelcontextprotocol/logLevel": "info"}
+    assert len((await client.modern("log"))[1]) == 1
+    assert (await client.modern("log", 1, level))[1][0]["method"] == "notifications/message"
+
+
+async def test_a_server_cannot_ask_a_client_of_this_era(client: Client) -> None:
+    _, messages = await client.modern("sample")
+    assert json.loads(text(messages[0]))["error"]["code"] == -32601

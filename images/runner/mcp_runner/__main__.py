@@ -20,7 +20,7 @@ from mcp_runner.endpoint import KEEP_ALIVE_SECONDS, Endpoint
 from mcp_runner.host import Host, HostError
 from mcp_runner.log import Handler, log
 
-DRAIN_SECONDS = 6.0
+DRAIN_SECONDS = 5.0
 """Docker and Kubernetes wait 10 and 30 s before they kill: answers get this long, the children the rest."""
 
 

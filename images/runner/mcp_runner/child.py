@@ -104,7 +104,10 @@ class Child:
             os.killpg(self._process.pid, number)
 
     def _line(self, line: bytes) -> None:
-        self.on_line(line)
+        try:
+            self.on_line(line)
+        except Exception as error:
+            log("error", f"a line of the server can't be handled: {type(error).__name__}: {error}", self.label)
 
     def _too_long(self) -> None:
         self.kill(f"it wrote a line longer than {LINE_LIMIT} bytes")

@@ -18,6 +18,7 @@ from mcp_wire.response import header_block
 from mcp_runner import messages
 from mcp_runner.eras import (
     LEGACY_VERSIONS,
+    LOG_LEVEL_KEY,
     MODERN_VERSIONS,
     VERSION_KEY,
     check_modern,
@@ -129,8 +130,10 @@ class Endpoint:
                 self._modern(request, exchange, message, version, takes_events)
             else:
                 self._legacy(request, exchange, message, version, takes_events)
-        except UnicodeEncodeError:
-            self._refuse(exchange, 400, messages.PARSE_ERROR, "the body holds half a surrogate pair")
+        except (UnicodeEncodeError, RecursionError):
+            self._refuse(
+                exchange, 400, messages.PARSE_ERROR, "the body holds half a surrogate or is nested too deeply"
+            )
 
     # Legacy era.
 
@@ -235,6 +238,7 @@ class Endpoint:
         link, method, shape = peer.link, message["method"], None
         if not exchange.open:
             return
+        wants_log = peer.modern or LOG_LEVEL_KEY in message["params"]["_meta"]
         if not peer.modern:
             info = peer.facts.get("serverInfo")
             if method == "server/discover":
@@ -251,7 +255,7 @@ class Endpoint:
                 result = answer.get("result")
                 return {**answer, "result": modern_result(method, result, info)} if isinstance(result, dict) else answer
 
-        number = link.request(Party(modern=True), message, reply, shape)
+        number = link.request(Party(modern=True, wants_log=wants_log), message, reply, shape)
         if number:
             exchange.on_disconnect = lambda: link.cancel(number)
 

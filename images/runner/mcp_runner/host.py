@@ -13,7 +13,8 @@ doesn't know that. With `session: shared` the one child serves everyone, transla
 from __future__ import annotations
 
 import asyncio
-import secrets
+import base64
+import os
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,7 @@ from mcp_runner.messages import Message
 Owner = tuple[bytes | None, bytes | None]
 """The user and client that the edge vouches for, absent without an edge."""
 _DISCOVER_SECONDS = 10.0
+_LAST_SECONDS = 1.5
 _BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 15.0, 30.0)
 
 
@@ -105,7 +107,7 @@ class Host:
             raise HostError("the server is going down", 503)
         if len(self.sessions) + len(self.peers) + len(self._opening) + self._starting >= self.config.max_sessions:
             raise HostError(f"all {self.config.max_sessions} sessions of this server are in use", 503)
-        id, label = secrets.token_urlsafe(32), secrets.token_hex(4)
+        id, label = base64.urlsafe_b64encode(os.urandom(33)).decode(), os.urandom(4).hex()
         self._starting += 1
         try:
             link, answer, translated = await self._open_child(dict(message), label)
@@ -195,7 +197,7 @@ class Host:
         return await asyncio.shield(opening)
 
     async def _open_peer(self, owner: Owner) -> Peer:
-        label = "modern-" + secrets.token_hex(4)
+        label = "modern-" + os.urandom(4).hex()
         peer = self._take_first() if not self._legacy else None
         if peer is not None:
             peer.link.shared = True
@@ -287,7 +289,7 @@ class Host:
         """End every child politely."""
         self.closing = True
         self.ready = False
-        await asyncio.gather(*(link.child.stop() for link in tuple(self._links)))
+        await asyncio.gather(*(link.child.stop(_LAST_SECONDS) for link in tuple(self._links)))
 
     def _discard(self, link: Link) -> None:
         self._run(link.child.stop())

@@ -33,10 +33,11 @@ PENDING = 1000
 class Party:
     """One client of a child: a session, or a single request of the modern era."""
 
-    __slots__ = ("asked", "modern", "queue", "replies", "stream", "subscribed")
+    __slots__ = ("asked", "modern", "queue", "replies", "stream", "subscribed", "wants_log")
 
-    def __init__(self, *, modern: bool = False):
+    def __init__(self, *, modern: bool = False, wants_log: bool = True):
         self.modern = modern
+        self.wants_log = wants_log
         self.replies: dict[int, Reply] = {}
         self.stream: Reply | None = None
         self.queue: deque[bytes] = deque(maxlen=QUEUE)
@@ -111,12 +112,13 @@ class Link:
                     party.subscribed.add if message["method"] == "resources/subscribe" else party.subscribed.discard
                 )
                 change(str(params.get("uri")))
+        message["id"] = number
+        line = encode(message)
         self._pending[number] = _Pending(party, id, reply, shape, token)
         party.replies[number] = reply
         if not self.shared:
             reply.on_slow = self._wait_for
-        message["id"] = number
-        self.child.write(encode(message))
+        self.child.write(line)
         return number
 
     async def ask(self, message: Message) -> Message:
@@ -182,7 +184,11 @@ class Link:
         pending.party.replies.pop(number, None)
         message["id"] = pending.id
         if pending.shape is not None:
-            message = pending.shape(message)
+            try:
+                message = pending.shape(message)
+            except Exception as problem:
+                log("error", f"a response can't be given another shape: {problem!r}", self.child.label)
+                message = error(pending.id, messages.INTERNAL_ERROR, "the server's response is malformed")
         pending.reply.finish(encode(message), error_status(message) if pending.party.modern else 200)
 
     def _asked(self, message: Message, line: bytes) -> None:
@@ -190,7 +196,7 @@ class Link:
             self.child.write(encode({"jsonrpc": "2.0", "id": message["id"], "result": {}}))
             return
         party = self._only_party()
-        if party is None or party.modern:
+        if party is None or party.modern or len(party.asked) >= PENDING:
             text = "no client can be asked: none, or more than one, has a request under way"
             self.child.write(encode(error(message["id"], messages.METHOD_NOT_FOUND, text)))
             return
@@ -223,7 +229,7 @@ class Link:
             for party in self.parties:
                 if params.get("uri") in party.subscribed:
                     party.deliver(line, own_stream=True)
-        elif (only := self._only_party()) is not None:
+        elif (only := self._only_party()) is not None and (only.wants_log or method != "notifications/message"):
             only.deliver(line)
 
     def _only_party(self) -> Party | None:

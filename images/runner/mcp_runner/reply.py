@@ -69,7 +69,8 @@ class Reply:
             self._exchange.respond(status, headers, line)
         elif self._exchange.open:
             self._write(encode_message(line))
-            self._exchange.end()
+            if self._exchange.open:
+                self._exchange.end()
 
     def close(self) -> None:
         """End a stream without a response."""
@@ -79,12 +80,12 @@ class Reply:
 
     def _write(self, event: bytes) -> None:
         exchange = self._exchange
+        if exchange.unsent_bytes > UNSENT_LIMIT:
+            exchange.abort()
+            return
         exchange.write(event)
-        if not exchange.writable:
-            if exchange.unsent_bytes > UNSENT_LIMIT:
-                exchange.abort()
-            elif self.on_slow is not None:
-                self.on_slow(exchange)
+        if not exchange.writable and self.on_slow is not None:
+            self.on_slow(exchange)
 
 
 class Answer(Reply):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from email.utils import formatdate
 from http import HTTPStatus
 from typing import NewType
 
@@ -41,5 +40,5 @@ def date_line() -> bytes:
     global _date
     now = int(time.time())
     if _date[0] != now:
-        _date = (now, b"date: " + formatdate(now, usegmt=True).encode() + b"\r\n")
+        _date = (now, time.strftime("date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime(now)).encode())
     return _date[1]

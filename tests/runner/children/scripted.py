@@ -55,10 +55,12 @@ def tool(message: Message) -> str:
             return json.dumps({"env": dict(os.environ), "cwd": os.getcwd()})
         case "meta":
             return json.dumps(params.get("_meta"))
-        case "progress":
+        case "progress" | "progress then flood":
             for step in range(int(arguments["steps"])):
                 send({"method": "notifications/progress", "params": {"progressToken": token, "progress": step}})
                 time.sleep(0.01)
+            if "bytes" in arguments:
+                return "x" * int(arguments["bytes"])
         case "sleep":
             time.sleep(float(arguments["seconds"]))
         case "until cancelled":
