@@ -26,6 +26,7 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[bytes] | None = None
+        self.closed = False
         self._start()
 
     def _start(self) -> None:
@@ -44,6 +45,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """The server has closed the connection."""
+        self.closed = True
         if self._waiting and not self._waiting.done():
             self._waiting.set_exception(error or ConnectionResetError("closed"))
 
@@ -116,7 +118,8 @@ class Session:
         return found
 
     async def _post(self, message: Mapping[str, object]) -> bytes:
-        if self._connection is None:
+        # Servers close a connection that was idle for some seconds, as the first sessions are while the others open.
+        if self._connection is None or self._connection.closed:
             host, port = self._url.hostname or "", self._url.port or 80
             _, self._connection = await asyncio.get_running_loop().create_connection(Connection, host, port)
         content = json.dumps(message, separators=(",", ":")).encode()
