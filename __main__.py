@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent
 
 with told_at_once():
     given = inputs.read(ROOT)
-    hosting = plan_of(given.config, given.stack)
+    hosting = plan_of(given.config, given.stack, passwords=given.config.passwords)
     rendering = render(hosting, inputs.read_sources(ROOT, hosting))
 
 values = SecretValues(stack=given.stack, secrets=given.secrets, passwords=given.passwords)

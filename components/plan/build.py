@@ -42,10 +42,13 @@ _APPLIES = {
 }
 
 
-def plan_of(stack: Stack, name: str) -> HostingPlan:
-    """Return the plan of a stack that was read; raises `Problems`, each with its file and line where known."""
+def plan_of(stack: Stack, name: str, *, passwords: Known) -> HostingPlan:
+    """Return the plan of a stack that was read; raises `Problems`, each with its file and line where known.
+
+    `passwords` as for `plan`.
+    """
     try:
-        return plan(stack.config, stack.entries, stack=name, secrets=stack.secrets, passwords=stack.passwords)
+        return plan(stack.config, stack.entries, stack=name, secrets=stack.secrets, passwords=passwords)
     except Problems as problems:
         raise stack.located(problems) from None
 
