@@ -1,7 +1,7 @@
 """Measures the edge beside the bare server: `python -m benchmarks.edge.run [--seconds S] [--json FILE]`.
 
-CPU is user and system time of the proxy's process tree (from /proc) for each call, the steadiest figure on a shared machine. Each
-proxy is measured right after its own baseline.
+CPU is user and system time of the proxy's process tree (from /proc) for each call, the steadiest figure on a shared
+machine.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.edge.peers import Peer, go_proxy, haproxy, nginx, running
 from tests.gateway.edge.edge_world import HOST, World, new_world, server_entry
 
 HERE = Path(__file__).parent
@@ -64,11 +66,15 @@ def load(
     return json.loads(done.stdout)
 
 
-@contextlib.contextmanager
-def upstream() -> Iterator[int]:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def upstream() -> Iterator[int]:
+    port = free_port()
     process = subprocess.Popen([sys.executable, str(HERE / "upstream.py"), str(port)])
     try:
         wait_for(port)
@@ -101,11 +107,17 @@ def measure(
     rows.append({"target": name, "kind": "stream", "k": 1, **events})
     for row in rows:
         print(
-            f"{row['target']:10} {row['kind']:6} k={row['k']:<3} cpu {row.get('cpu_us', 0):6.1f} us/call "
+            f"{row['target']:14} {row['kind']:6} k={row['k']:<3} cpu {row.get('cpu_us', 0):6.1f} us/call "
             f"{row.get('rps', 0):7.0f}/s p50 {row['p50']:.3f} p99 {row['p99']:.3f} ms errors {row.get('errors', 0)}",
             flush=True,
         )
     return rows
+
+
+def measure_peer(peer: Peer, token: str, seconds: float) -> list[dict[str, Any]]:
+    with running(peer) as pid:
+        wait_for(peer.port)
+        return measure(peer.name, pid, peer.port, "/", token, "127.0.0.1", seconds)
 
 
 def routes(world: World, port: int) -> None:
@@ -130,14 +142,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--alone", action="store_true", help="without other proxies")
     options = parser.parse_args()
     rows = []
-    with upstream() as port, tempfile.TemporaryDirectory() as folder, new_world(Path(folder)) as world:
+    with upstream() as port, tempfile.TemporaryDirectory() as name, new_world(Path(name)) as world:
         routes(world, port)
         token = world.token("bench")
-        rows += measure("direct", None, port, "/", token, "127.0.0.1", options.seconds)
         assert world.process is not None
-        rows += measure("edge", world.process.pid, world.port, "/mcp-connect/", token, HOST, options.seconds)
+        targets: list[Callable[[], list[dict[str, Any]]]] = [
+            lambda: measure("direct", None, port, "/", token, "127.0.0.1", options.seconds),
+            lambda: measure("edge", world.process.pid, world.port, "/mcp-connect/", token, HOST, options.seconds),  # type: ignore[union-attr]
+        ]
+        if not options.alone:
+            folder = Path(name)
+            found = [
+                nginx(folder, free_port(), port),
+                haproxy(folder, free_port(), port, world.signer),
+                go_proxy(folder, free_port(), port, world.signer),
+            ]
+            targets += [
+                lambda peer=peer: measure_peer(peer, token, options.seconds)  # type: ignore[misc]
+                for peer in found
+                if peer is not None and shutil.which(peer.command[0])
+            ]
+        for target in targets:
+            rows += target()
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
 

@@ -1,4 +1,4 @@
-"""An MCP server that does as little as it can: a fixed answer to each POST, as JSON or as one event, and a stream of events."""
+"""An MCP server that does as little as it can: a fixed answer, as JSON or as one event, and a stream of events."""
 
 from __future__ import annotations
 
