@@ -131,9 +131,7 @@ class Endpoint:
             else:
                 self._legacy(request, exchange, message, version, takes_events)
         except (UnicodeEncodeError, RecursionError):
-            self._refuse(
-                exchange, 400, messages.PARSE_ERROR, "the body holds half a surrogate or is nested too deeply"
-            )
+            self._refuse(exchange, 400, messages.PARSE_ERROR, "the body holds half a surrogate or is nested too deeply")
 
     # Legacy era.
 

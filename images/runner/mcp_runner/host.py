@@ -198,9 +198,12 @@ class Host:
 
     async def _open_peer(self, owner: Owner) -> Peer:
         label = "modern-" + os.urandom(4).hex()
-        peer = self._take_first() if not self._legacy else None
+        peer = self._take_first() if not self._legacy or self._modern is False else None
         if peer is not None:
             peer.link.shared = True
+            peer.link.child.label = label
+            if not peer.modern:
+                peer.link.notify(Party(), {"jsonrpc": "2.0", "method": "notifications/initialized"})
         else:
             link = await self._spawn(label, shared=True)
             try:
