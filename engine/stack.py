@@ -12,16 +12,7 @@ from engine.errors import EngineError
 from engine.layout import NAME, Layout
 from engine.process import attached, capture
 from engine.setup import Ready
-
-LABEL = "mcp-hosting.stack"
-# In the order in which they can be removed; the last two hold data and what would have to be built again.
-KINDS = {
-    "container": (["ps", "--all", "--format", "{{.Names}}"], ["rm", "--force", "--volumes"]),
-    "network": (["network", "ls", "--format", "{{.Name}}"], ["network", "rm"]),
-    "volume": (["volume", "ls", "--format", "{{.Name}}"], ["volume", "rm"]),
-    "image": (["image", "ls", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"], ["image", "rm", "--force"]),
-}
-KEPT = ("volume", "image")
+from engine.sweep import sweep
 
 
 def config_file(root: Path, stack: str) -> Path:
@@ -87,23 +78,6 @@ def up(layout: Layout, console: Console, stack: str) -> int:
     return attached(
         [layout.python, "-m", "components.cli", "outputs", "--stack", stack], env=ready.env, cwd=layout.root
     )
-
-
-def sweep(console: Console, env: Mapping[str, str], stack: str, *, purge: bool) -> None:
-    """Remove what carries the stack's label in Docker; volumes and images only with `purge`."""
-    for kind, (listing, removal) in KINDS.items():
-        listed = capture(["docker", *listing, "--filter", f"label={LABEL}={stack}"], env=env)
-        if not listed.ok:
-            raise EngineError(f"Docker can't be asked for leftovers: {listed.err.strip()}", "make doctor")
-        # An image without a tag is known by its number, all else by its name.
-        names = [line.split()[-1 if line.startswith("<none>") else 0] for line in listed.out.splitlines() if line]
-        if kind in KEPT and not purge:
-            if names:
-                console.line(f"{kind}s", f"kept {', '.join(names)} (PURGE=1 removes them)")
-            continue
-        for name in names:
-            removed = capture(["docker", *removal, name], env=env, timeout=60)
-            console.line(f"{kind}s", f"removed {name}" if removed.ok else f"can't remove {name}: {removed.err.strip()}")
 
 
 def down(layout: Layout, console: Console, stack: str, environ: Mapping[str, str], *, purge: bool) -> int:
