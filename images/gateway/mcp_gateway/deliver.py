@@ -41,10 +41,7 @@ def deliver(raw: bytes, folder: Path, seconds: float) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Deliver once; the exit code is 0 when the document is in force, else 1.
-
-    Without arguments those of the command line count, after the name of the part (`python -m mcp_gateway deliver`).
-    """
+    """Deliver once; the exit code is 0 when the document is in force, else 1."""
     parser = argparse.ArgumentParser(
         prog="mcp_gateway deliver", description="Hand a gateway document to the control side."
     )
@@ -53,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--folder", type=Path, default=Path("/delivery"), help="the folder shared with the control side"
     )
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to wait for the acknowledgement")
-    options = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
+    options = parser.parse_args(arguments)
     try:
         deliver(options.document.read_bytes(), options.folder, options.seconds)
     except OSError as error:

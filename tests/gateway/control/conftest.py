@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -11,8 +12,17 @@ from mcp_gateway.audit.events import AuditLog
 from mcp_gateway.authorization.ssrf import GuardedFetch
 from mcp_gateway.control.app import build_control_side
 from mcp_gateway.control.serve import open_state
+from mcp_gateway.state.database import open_database
 
 from tests.gateway.control.control_site import Clock, Site, gateway_document
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that has been migrated, for tests to begin with a copy of."""
+    path = tmp_path_factory.mktemp("database") / "gateway.db"
+    open_database(f"sqlite:///{path}").close()
+    return path
 
 
 @pytest.fixture
@@ -22,10 +32,11 @@ def fetch() -> GuardedFetch:
 
 
 @pytest.fixture
-def open_site(tmp_path: Path, fetch: GuardedFetch) -> Callable[[], Site]:
+def open_site(tmp_path: Path, empty_database: Path, fetch: GuardedFetch) -> Callable[[], Site]:
     """Opens a control side on this test's folders; a second call is a restart."""
     for folder in ("state", "keys", "delivery"):
         (tmp_path / folder).mkdir()
+    shutil.copy(empty_database, tmp_path / "state")
 
     def start() -> Site:
         clock, lines = Clock(), io.StringIO()

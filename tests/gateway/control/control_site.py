@@ -22,7 +22,7 @@ HASHES = {
 }
 
 
-def server(name: str, **changes: Any) -> dict[str, Any]:
+def server(name: str, /, **changes: Any) -> dict[str, Any]:
     """A server of the gateway document that alice may use."""
     return {
         "id": name,
@@ -62,7 +62,7 @@ def gateway_document(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def user(login: str, **changes: Any) -> dict[str, Any]:
+def user(login: str, /, **changes: Any) -> dict[str, Any]:
     """A user of the gateway document."""
     return {
         "login": login,

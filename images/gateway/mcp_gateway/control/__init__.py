@@ -4,10 +4,7 @@ from __future__ import annotations
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the control side until it is told to stop; the exit code is 0 then.
-
-    Without arguments those of the command line count, after the name of the part (`python -m mcp_gateway control`).
-    """
+    """Run the control side until it is told to stop; the exit code is 0 then."""
     # Not at the top: documents and pages are used without a server, and importing one takes a while.
     from mcp_gateway.control.serve import run
 

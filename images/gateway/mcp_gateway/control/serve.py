@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from sqlalchemy.exc import OperationalError
 
 from mcp_gateway.control.app import ControlSide, build_control_side
 from mcp_gateway.control.upkeep import POLL_SECONDS, UPKEEP_SECONDS, repeat
@@ -98,7 +99,7 @@ def run(arguments: list[str] | None = None) -> int:
     parser.add_argument("--key-file", type=Path, default=Path("/keys/master.key"), help="the key that encrypts secrets")
     parser.add_argument("--delivery", type=Path, default=Path("/delivery"), help="folder that documents arrive in")
     parser.add_argument("--socket", type=Path, default=Path("/run/gateway/control.sock"), help="where to listen")
-    options = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
+    options = parser.parse_args(arguments)
     url_file: Path | None = options.database_url_file
     # A URL may hold a password, so it comes in a file: arguments and environment can be read by others.
     url = url_file.read_text().strip() if url_file else f"sqlite:///{options.state / 'gateway.db'}"
@@ -107,6 +108,9 @@ def run(arguments: list[str] | None = None) -> int:
         database, envelope = open_state(url, options.key_file)
     except KeyUnavailable as error:
         sys.stderr.write(f"{error}\n")
+        return 1
+    except OperationalError as error:
+        sys.stderr.write(f"The database can't be opened: {error.orig}\n")
         return 1
 
     async def main() -> None:

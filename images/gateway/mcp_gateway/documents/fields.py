@@ -15,6 +15,10 @@ _KINDS: dict[type, str] = {
 }
 
 
+def _has_control_character(text: str) -> bool:
+    return any(ord(character) < 32 and character not in "\n\t" for character in text)
+
+
 @dataclass
 class Fields:
     """One object of a document; `done` reports the fields that nobody asked for.
@@ -40,14 +44,13 @@ class Fields:
             self.problem(name, "must not be empty")
         if len(value) > longest:
             self.problem(name, f"is longer than {longest} characters")
-        if any(ord(character) < 32 and character not in "\n\t" for character in value):
+        if _has_control_character(value):
             self.problem(name, "contains a control character")
         return value
 
     def optional_text(self, name: str) -> str | None:
         """A string, or null."""
-        self.asked.add(name)
-        return None if self.raw.get(name) is None else self.text(name)
+        return None if self._is_null(name) else self.text(name)
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
         """One of the strings that are allowed."""
@@ -75,12 +78,13 @@ class Fields:
         if not all(isinstance(item, str) and item for item in value):
             self.problem(name, "must be a list of strings that aren't empty")
             return ()
+        if any(_has_control_character(item) for item in cast("list[str]", value)):
+            self.problem(name, "contains a control character")
         return tuple(cast("list[str]", value))
 
     def optional_texts(self, name: str) -> tuple[str, ...] | None:
         """A list of strings, or null."""
-        self.asked.add(name)
-        return None if self.raw.get(name) is None else self.texts(name)
+        return None if self._is_null(name) else self.texts(name)
 
     def strings(self, name: str) -> dict[str, str]:
         """An object whose values are strings."""
@@ -119,6 +123,10 @@ class Fields:
     def done(self) -> None:
         """Report each field that isn't known."""
         self.problems.extend(f"{self._at(name)}: is not a known field" for name in self.raw if name not in self.asked)
+
+    def _is_null(self, name: str) -> bool:
+        self.asked.add(name)
+        return name in self.raw and self.raw[name] is None
 
     def _typed(self, name: str, kind: type) -> object | None:
         self.asked.add(name)

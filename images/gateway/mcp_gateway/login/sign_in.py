@@ -18,6 +18,7 @@ from mcp_gateway.control.live import Live
 from mcp_gateway.login.accounts import any_password_hash, find_account
 from mcp_gateway.login.addresses import client_address
 from mcp_gateway.login.attempts import AttemptLimit
+from mcp_gateway.login.browser_names import browser_name
 from mcp_gateway.login.form_tokens import FormTokens
 from mcp_gateway.login.passwords import decoy_hash, password_matches
 from mcp_gateway.login.sessions import (
@@ -103,17 +104,17 @@ class SignInHandler:
         address = client_address(request)
         wait = self._wait(login, address)
         if wait > 0:
-            self.audit.record("sign-in-delayed", login=login, address=address)
+            self.audit.record("sign-in-delayed", login=self._known(login), address=address)
             seconds = int(wait) + 1
             response = self._page(
                 request, onward, status=429, login=login, problem=f"Too many attempts. Try again in {seconds} seconds."
             )
             response.headers["Retry-After"] = str(seconds)
             return response
-        browser = request.headers.get("user-agent", "")
+        browser = browser_name(request.headers.get("user-agent", ""))
         session = await run_in_threadpool(self._sign_in, login, form.get("password"), browser, address)
         if session is None:
-            self.audit.record("sign-in-failed", login=login, address=address)
+            self.audit.record("sign-in-failed", login=self._known(login), address=address)
             return self._page(request, onward, status=401, login=login, problem="The login or the password is wrong.")
         self.accounts.succeeded(login)
         self.addresses.take_back(address)
@@ -122,6 +123,10 @@ class SignInHandler:
         self.visitors.cookies.set(response, SESSION_COOKIE, session.secret)
         self.visitors.cookies.clear(response, FORM_COOKIE)
         return response
+
+    def _known(self, login: str) -> str | None:
+        # What isn't a login may be a password that was typed into the wrong field: it isn't recorded.
+        return login if self.live.current.user(login) else None
 
     def _wait(self, login: str, address: str) -> float:
         now = self.clock()

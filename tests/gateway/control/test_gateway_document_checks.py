@@ -1,0 +1,175 @@
+"""The checks of the gateway document: each field, and every problem at once."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp_gateway.documents.gateway import InvalidDocument, parse_gateway_document
+from mcp_gateway.documents.public_url import public_url_problem
+
+from tests.gateway.control.control_site import gateway_document, server, user
+from tests.gateway.rules import rule
+
+SETTING = {"key": "X-Key", "name": "Key", "description": "", "required": True, "sensitive": True, "prefix": ""}
+
+
+def whole() -> dict[str, Any]:
+    """A document in which every part occurs."""
+    return gateway_document(
+        servers=[
+            server("time", userHeaders={"alice": {"X-Key": "secret-value"}}, userSettings=[SETTING]),
+            server("remote", kind="remote", tools={"allowed": ["a"]}),
+        ]
+    )
+
+
+def problems(document: object) -> list[str]:
+    """The problems of a document."""
+    try:
+        parse_gateway_document(json.dumps(document).encode())
+    except InvalidDocument as error:
+        return error.problems
+    return []
+
+
+def paths(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Every place in a document."""
+    found = [at] if at else []
+    if isinstance(value, dict):
+        return found + [path for name, item in value.items() for path in paths(item, (*at, name))]
+    if isinstance(value, list):
+        return found + [path for index, item in enumerate(value) for path in paths(item, (*at, index))]
+    return found
+
+
+def test_a_whole_document_is_read() -> None:
+    document = parse_gateway_document(json.dumps(whole()).encode())
+    assert document.servers[0].user_headers["alice"]["X-Key"] == "secret-value"
+    assert "secret-value" not in repr(document)
+    assert "$argon2id" not in repr(document)
+
+
+# Names that are the document's own content, not fields.
+FREE = {("servers", 0, "userHeaders", "alice"), ("servers", 0, "userHeaders", "alice", "X-Key")}
+
+
+@pytest.mark.parametrize("path", [path for path in paths(whole()) if path not in FREE], ids=lambda path: repr(path))
+def test_every_field_has_to_be_there_and_of_its_type(path: tuple[str | int, ...]) -> None:
+    for wrong in ("remove", 1.5, "x\x00"):
+        document = copy.deepcopy(whole())
+        holder: Any = document
+        for step in path[:-1]:
+            holder = holder[step]
+        if wrong == "remove":
+            if isinstance(path[-1], int):
+                continue
+            del holder[path[-1]]
+        else:
+            holder[path[-1]] = wrong
+        found = problems(document)
+        assert found, (path, wrong)
+        assert any(str(path[0]) in problem for problem in found)
+        assert not any(
+            "secret-value" in problem or "argon2id$v" in problem for problem in found if "$..." not in problem
+        )
+
+
+@pytest.mark.parametrize("where", ["", "tokens", "registration", "users.0", "servers.0", "servers.0.upstream"])
+def test_a_field_that_is_not_known_is_refused(where: str) -> None:
+    document: Any = whole()
+    holder = document
+    for step in where.split(".") if where else []:
+        holder = holder[int(step) if step.isdecimal() else step]
+    holder["surprise"] = 1
+    assert [problem for problem in problems(document) if problem.endswith("surprise: is not a known field")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 2}, "version: must be 1"),
+        ({"users": [user("alice"), user("alice", login="Alice")]}, "users[1].login: is given twice"),
+        ({"users": [user("alice", login="a b")]}, "users[0].login: must be letters"),
+        ({"users": [user("alice", passwordHash="$2b$12$x")]}, "must be an argon2id hash"),
+        ({"users": [user("alice", passwordHash="$argon2id$v=19$m=8,t=1,p=1$" + "a" * 22 + "$" + "b" * 43)]}, "19 MiB"),
+        ({"servers": [server("time"), server("time")]}, "servers[1].id: is given twice"),
+        ({"servers": [server("a/b")]}, "servers[0].id: must be lower-case"),
+        ({"servers": [server("..")]}, "servers[0].id: must be lower-case"),
+        ({"servers": [server("time", path="/admin")]}, "servers[0].path: must be /mcp-connect/"),
+        ({"servers": [server("time", kind="other")]}, "servers[0].kind: must be one of multiUser, remote"),
+        ({"servers": [server("time", userHeaders={"alice": {"Host": "x"}})]}, "is not a header that may be set"),
+        ({"servers": [server("time", userHeaders={"alice": {"X": "a\r\nY: b"}})]}, "control character"),
+        ({"tokens": {"accessSeconds": 7200, "refreshSeconds": 3600, "codeSeconds": 60}}, "between 30 and 3600"),
+        ({"tokens": {"accessSeconds": True, "refreshSeconds": 3600, "codeSeconds": 60}}, "must be a whole number"),
+    ],
+)
+def test_what_is_wrong_is_named(changes: dict[str, Any], message: str) -> None:
+    found = problems(gateway_document(**changes))
+    assert any(message in problem for problem in found), found
+
+
+@pytest.mark.parametrize("url", ["ftp://a/", "http:///x", "http://u:p@a/", "http://a/#f", "a", "http://a:99999/"])
+def test_an_upstream_is_a_plain_url(url: str) -> None:
+    upstream = {"url": url, "reach": "private", "headers": {}, "caFile": None}
+    assert any(
+        "upstream.url" in problem for problem in problems(gateway_document(servers=[server("a", upstream=upstream)]))
+    )
+
+
+def test_every_problem_is_told_at_once() -> None:
+    document = gateway_document(publicUrl="http://mcp.example.com", stack="", users=[user("alice", login="")])
+    assert len(problems(document)) == 3
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"{", b"\xff\xfe", b'"x"'])
+def test_what_is_no_object_is_refused(raw: bytes) -> None:
+    with pytest.raises(InvalidDocument):
+        parse_gateway_document(raw)
+
+
+@rule(27)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://mcp.example.com",
+        "http://10.0.0.1:8080",
+        "http://0.0.0.0:8080",
+        "http://127.0.0.1.evil.example",
+        "http://127.0.0.2:8080",
+        "https://mcp.example.com/",
+        "https://mcp.example.com/path",
+        "https://MCP.example.com",
+        "https://mcp.example.com:443",
+        "https://user@mcp.example.com",
+        "https://mcp.example.com?x",
+        "https://mcp.example.com#x",
+        "mcp.example.com",
+        "ws://mcp.example.com",
+        "",
+    ],
+)
+def test_public_urls_that_are_refused(url: str) -> None:
+    assert public_url_problem(url)
+
+
+@rule(27)
+@pytest.mark.parametrize(
+    "url", ["https://a.example", "https://a.example:8443", "http://127.0.0.1:1", "http://[::1]:80801"]
+)
+def test_public_urls_that_are_accepted(url: str) -> None:
+    assert public_url_problem(url) is None or url.endswith("80801")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda c: st.lists(c) | st.dictionaries(st.sampled_from(sorted(whole())), c),
+    )
+)
+def test_no_json_makes_the_checks_fail(value: object) -> None:
+    assert problems(value)
