@@ -41,11 +41,9 @@ def machine() -> Finding:
     return Finding(part="system", state="ok", detail=f"{name}, {os.uname().machine}, {os.cpu_count()} cores{apt}")
 
 
-def python(layout: Layout) -> Finding:
+def python() -> Finding:
     """Look at the Python that runs this."""
     version = ".".join(map(str, sys.version_info[:3]))
-    if problem := python_env.python_problem(sys.version_info[:3]):
-        return Finding(part="python", state="missing", detail=problem, remedy="install a newer Python")
     return Finding(part="python", state="ok", detail=f"{version} ({sys.executable})")
 
 
@@ -145,7 +143,7 @@ def examine(layout: Layout) -> list[Finding]:
     """Return all findings, in the order in which they are read."""
     looks: Sequence[Callable[[], Finding | list[Finding]]] = (
         machine,
-        lambda: python(layout),
+        python,
         lambda: venv(layout),
         lambda: docker(layout),
         lambda: pulumi(layout),

@@ -11,19 +11,9 @@ from engine.errors import EngineError
 from engine.layout import Layout
 from engine.process import capture, logged
 from engine.system import apt_install, may_apt
-from engine.versions import PYTHON_AT_LEAST
 
 INSTALL_SECONDS = 120
 STAMP = ".installed-lock"
-
-
-def python_problem(version: tuple[int, ...]) -> str:
-    """Say why this Python is too old for the project; empty when it isn't."""
-    if version[:2] >= PYTHON_AT_LEAST:
-        return ""
-    return (
-        f"Python {'.'.join(map(str, version[:3]))} is too old; {'.'.join(map(str, PYTHON_AT_LEAST))} or newer is needed"
-    )
 
 
 def stamp(lock: bytes) -> str:
@@ -61,8 +51,6 @@ def ensure(layout: Layout, console: Console) -> None:
     """Bring `.venv` in step with the lock file. Packages that it has besides are left alone."""
     if not problem(layout):
         return
-    if too_old := python_problem(sys.version_info[:3]):
-        raise EngineError(too_old, "install a newer Python, or name it: make PYTHON=python3.12 …")
     pip = [str(layout.python), "-m", "pip"]
     if not capture([*pip, "--version"]).ok and not capture([layout.python, "-m", "ensurepip"], timeout=60).ok:
         create(layout, console)

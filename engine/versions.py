@@ -8,7 +8,6 @@ from pathlib import Path
 PULUMI = "3.259.0"
 PULUMI_AT_LEAST = (3, 200)
 DOCKER_PROVIDER = "5.2.0"
-PYTHON_AT_LEAST = (3, 11)
 DOCKER_API_AT_LEAST = (1, 41)
 
 

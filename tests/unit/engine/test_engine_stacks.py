@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import secrets
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engine import passwords, pulumi_env, recovery, stack
+from engine import passwords, pulumi_env, recovery, stack, sweep
+from engine.console import Console
 from engine.errors import EngineError
 from engine.layout import Layout, layout
 
@@ -152,3 +156,35 @@ def test_what_was_removed_or_stopped_behind_pulumis_back_is_noticed() -> None:
     docker = {"c1": "running", "c2": "exited", "c4": "exited", "n1": "running"}
     assert recovery.gone(state, docker) == ["removed", "stopped", "volume"]
     assert recovery.gone(state, {**docker, "c2": "running", "c3": "running", "v1": "running"}) == []
+
+
+@pytest.mark.docker
+def test_a_sweep_removes_what_carries_the_stacks_label_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    names = {owner: f"mcp-sweep-{owner}-{secrets.token_hex(4)}" for owner in ("mine", "other")}
+
+    def docker(*arguments: str) -> str:
+        return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
+
+    def left() -> set[str]:
+        found = docker("volume", "ls", "-q") + docker("network", "ls", "--format", "{{.Name}}")
+        return set(found.split()) & set(names.values())
+
+    def volumes() -> set[str]:
+        return set(docker("volume", "ls", "-q").split()) & set(names.values())
+
+    try:
+        for name in names.values():
+            docker("network", "create", "--internal", "--label", f"mcp-hosting.stack={name}", name)
+            docker("volume", "create", "--label", f"mcp-hosting.stack={name}", name)
+        sweep.sweep(Console(), os.environ, names["mine"], purge=False)
+        networks = docker("network", "ls", "--format", "{{.Name}}").split()
+        assert names["mine"] not in networks
+        assert names["other"] in networks
+        assert volumes() == set(names.values())
+        said = capsys.readouterr().err
+        assert f"removed {names['mine']}" in said
+        assert f"kept {names['mine']} (PURGE=1 removes them)" in said
+    finally:
+        for name in left():
+            subprocess.run(["docker", "network", "rm", name], capture_output=True)
+            subprocess.run(["docker", "volume", "rm", name], capture_output=True)
