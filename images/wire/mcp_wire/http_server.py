@@ -19,6 +19,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from mcp_wire.connections import Connections, Limits
 from mcp_wire.exchange import Exchange
+from mcp_wire.head import LastHead, head_problem, last_head
 from mcp_wire.request import Request
 
 __all__ = ["Connections", "Exchange", "HttpServerProtocol", "Limits", "Request"]
@@ -33,7 +34,6 @@ _LINGER_BYTES = 4_194_304
 _DISCARD_BYTES = 65_536
 """A body left unread by an early answer is read on (and thrown away) up to this size, to keep the connection."""
 _CHUNKED_HEAD = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
-_SINGLE_HEADERS = (b"host", b"content-length", b"transfer-encoding", b"authorization", b"origin", b"content-type")
 
 
 class HttpServerProtocol(asyncio.Protocol):
@@ -64,6 +64,7 @@ class HttpServerProtocol(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._header_count = 0
         self._parser: HttpRequestParser | None = None
+        self._last: LastHead | None = None
         self._request: Request | None = None
         self._exchange: Exchange | None = None
         self._complete = False
@@ -191,6 +192,10 @@ class HttpServerProtocol(asyncio.Protocol):
                 self.deadline = self._time() + self._limits.header_seconds
             return b""
         end += 4
+        if not start and self._last is not None and (request := self._last.repeated(data, end)) is not None:
+            self.http10 = False
+            self._head_accepted(request, self._last.keep_alive, None, upgrade=False)
+            return data[end:]
         self._parser = parser = HttpRequestParser(self)
         self._target = b""
         self._headers = []
@@ -207,10 +212,10 @@ class HttpServerProtocol(asyncio.Protocol):
             return b""
         if start:
             self._head = bytearray()
-        self._head_complete(parser)
+        self._head_complete(parser, bytes(head[:end]))
         return data[end - start :]
 
-    def _head_complete(self, parser: HttpRequestParser) -> None:
+    def _head_complete(self, parser: HttpRequestParser, raw: bytes) -> None:
         method = parser.get_method().decode("ascii")
         version = parser.get_http_version()
         self.http10 = version == "1.0"
@@ -218,19 +223,24 @@ class HttpServerProtocol(asyncio.Protocol):
         request = Request(method, self._target, self._headers, self._peer, http10=self.http10)
         self._headers = []
         coding = request.get(b"transfer-encoding")
-        if problem := self._head_problem(request, version, coding):
+        problem = 431 if self._header_count > self._limits.headers else head_problem(request, version, coding)
+        if problem:
             self._refuse(problem)
             return
+        self._last = last_head(raw, request, keep_alive=keep_alive) if coding is None else None
+        self._head_accepted(request, keep_alive, coding, upgrade=parser.should_upgrade())
+
+    def _head_accepted(self, request: Request, keep_alive: bool, coding: bytes | None, *, upgrade: bool) -> None:
         self._request = request
         self._exchange = exchange = Exchange(
-            self, head_only=method == "HEAD", keep_alive=keep_alive, body_limit=self._limits.body_bytes
+            self, head_only=request.method == "HEAD", keep_alive=keep_alive, body_limit=self._limits.body_bytes
         )
         length = int(request.get(b"content-length") or 0)
         self._left = -1 if coding else length
         self._body_size = self._wire_size = 0
         if self._left >= 0:
             self._parser = None
-        elif parser.should_upgrade():
+        elif upgrade:
             self._parser = HttpRequestParser(self)
             self._parser.feed_data(_CHUNKED_HEAD)  # a parser that has seen an upgrade reads no chunks
         if self._on_head is not None:
@@ -249,26 +259,6 @@ class HttpServerProtocol(asyncio.Protocol):
                 self._refuse(417)
             else:
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def _head_problem(self, request: Request, version: str, coding: bytes | None) -> int:
-        """Return the status that refuses this head, or 0."""
-        if self._header_count > self._limits.headers:
-            return 431
-        if version not in ("1.1", "1.0"):
-            return 505
-        if coding is not None and (
-            coding.lower() != b"chunked" or version == "1.0" or request.get(b"content-length") is not None
-        ):
-            return 400
-        if request.has_repeated_headers and any(len(request.get_all(name)) > 1 for name in _SINGLE_HEADERS):
-            return 400
-        host = request.get(b"host")
-        if host is None and version == "1.1":
-            return 400
-        target = request.target
-        if (target[:1] != b"/" and not (target == b"*" and request.method == "OPTIONS")) or b"#" in target:
-            return 400
-        return 0
 
     def _read_body(self, data: bytes) -> bytes:
         if self._left >= 0:

@@ -7,6 +7,7 @@ no server hears of a request that is refused.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from mcp_wire.exchange import Exchange
 from mcp_wire.http_client import Pool, Target
@@ -119,34 +120,13 @@ class Edge:
         )
 
 
+@dataclass(frozen=True, slots=True)
 class _Before:
-    """The head of a connection's last call, which most clients send again and again but for the body's length.
+    """A connection's last call: what the same head means under the same document needn't be found out twice."""
 
-    What the same bytes mean under the same document needn't be found out twice.
-    """
-
-    __slots__ = ("_document", "_headers", "_length_at", "_target", "caller")
-
-    def __init__(self, request: Request, document: Document, caller: Caller):
-        self.caller = caller
-        self._document = document
-        self._target = request.target
-        self._headers = request.headers
-        self._length_at = next((at for at, pair in enumerate(request.headers) if pair[0] == b"content-length"), -1)
-
-    def is_same(self, request: Request, document: Document | None) -> bool:
-        """Whether `request` is a POST with the same head, and judged by the same document."""
-        headers, at = request.headers, self._length_at
-        return (
-            document is self._document
-            and at >= 0
-            and request.method == "POST"
-            and request.target == self._target
-            and len(headers) == len(self._headers)
-            and headers[at][0] == b"content-length"
-            and headers[:at] == self._headers[:at]
-            and headers[at + 1 :] == self._headers[at + 1 :]
-        )
+    head: object
+    document: Document
+    caller: Caller
 
 
 class Door:
@@ -165,7 +145,7 @@ class Door:
         """Refuse what the head gives reason to refuse, and bound the body."""
         edge = self._edge
         before = self._before
-        if before is not None and before.is_same(request, edge.document):
+        if before is not None and before.head is request.head and before.document is edge.document:
             self._caller = caller = before.caller.again()
             answer = self._judged_again(request, caller)
             exchange.body_limit = caller.route.request_bytes
@@ -214,7 +194,7 @@ class Door:
         if not caller.prefix:
             caller.prefix = request_prefix(edge.start(request.method, caller), request, caller)
             if read is not None:
-                self._before = _Before(request, document, caller.again())
+                self._before = _Before(request.head, document, caller.again())
         if read is None:
             data = caller.prefix + b"\r\n"
         else:
