@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from mcp_gateway.audit.events import AuditLog
 from mcp_gateway.authorization.ssrf import GuardedFetch
 from mcp_gateway.control.app import build_control_side
 from mcp_gateway.control.serve import open_state
 from mcp_gateway.state.database import open_database
 
-from tests.gateway.control.control_site import Clock, Site, gateway_document
+from tests.gateway.control.control_site import HOST, Clock, Site, gateway_document
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +27,31 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database that has been migrated, for tests to begin with a copy of."""
     path = tmp_path_factory.mktemp("database") / "gateway.db"
     open_database(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for HOST, with its key."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "publisher.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
     return path
 
 

@@ -15,6 +15,8 @@ from mcp_gateway.control.app import ControlSide
 from mcp_gateway.state.database import Database
 
 PUBLIC_URL = "http://127.0.0.1:8765"
+HOST = "app.example"
+"""Where a client is published."""
 PASSWORDS = {"alice": "correct horse", "bob": "battery staple", "carol": "third person"}
 HASHES = {
     login: PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1).hash(password)

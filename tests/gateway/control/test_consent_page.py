@@ -6,6 +6,7 @@ import html
 
 import httpx
 import pytest
+from mcp_gateway.state.schema import clients, consents
 
 from tests.gateway.control.control_site import PUBLIC_URL, Site, gateway_document
 from tests.gateway.control.flows import inputs, query_of, register, signed_in
@@ -27,7 +28,7 @@ async def test_the_page_says_who_asks_for_what_and_where_it_leads(site: Site) ->
     assert "just started it yourself" not in page
 
 
-@rule(57)
+@rule(56, 57)
 async def test_consent_is_for_one_user_client_and_server(site: Site) -> None:
     app, other = await register(site, WEB), await register(site, WEB)
     alice, bob = await signed_in(site, "alice"), await signed_in(site, "bob")
@@ -43,8 +44,6 @@ async def test_consent_is_for_one_user_client_and_server(site: Site) -> None:
 
 @rule(57)
 async def test_changed_redirect_uris_or_scopes_are_asked_about_again(site: Site) -> None:
-    from mcp_gateway.state.schema import clients, consents
-
     app, browser = await register(site, WEB), await signed_in(site)
     await app.code(browser)
     with site.database.begin() as db:
@@ -57,7 +56,7 @@ async def test_changed_redirect_uris_or_scopes_are_asked_about_again(site: Site)
     assert (await app.authorize(browser)).status_code == 200
 
 
-@rule(56, 35)
+@rule(35)
 async def test_loopback_clients_are_asked_about_each_time(site: Site) -> None:
     app, browser = await register(site), await signed_in(site)
     await app.code(browser)

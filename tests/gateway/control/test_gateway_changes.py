@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import time
 from collections.abc import Callable
 
@@ -164,8 +166,5 @@ async def test_signing_keys_rotate_without_a_gap(site: Site) -> None:
 
 
 def _kid(tokens: dict[str, str]) -> str:
-    import base64
-    import json
-
     header = tokens["access_token"].split(".")[0]
     return str(json.loads(base64.urlsafe_b64decode(header + "=="))["kid"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mcp_gateway.documents.gateway import InvalidDocument, parse_gateway_document
 from mcp_gateway.documents.public_url import public_url_problem
 
-from tests.gateway.control.control_site import gateway_document, server, user
+from tests.gateway.control.control_site import HASHES, gateway_document, server, user
 from tests.gateway.rules import rule
 
 SETTING = {"key": "X-Key", "name": "Key", "description": "", "required": True, "sensitive": True, "prefix": ""}
@@ -74,9 +74,8 @@ def test_every_field_has_to_be_there_and_of_its_type(path: tuple[str | int, ...]
         found = problems(document)
         assert found, (path, wrong)
         assert any(str(path[0]) in problem for problem in found)
-        assert not any(
-            "secret-value" in problem or "argon2id$v" in problem for problem in found if "$..." not in problem
-        )
+        assert "secret-value" not in repr(found)
+        assert HASHES["alice"] not in repr(found)
 
 
 @pytest.mark.parametrize("where", ["", "tokens", "registration", "users.0", "servers.0", "servers.0.upstream"])
@@ -148,6 +147,7 @@ def test_what_is_no_object_is_refused(raw: bytes) -> None:
         "https://user@mcp.example.com",
         "https://mcp.example.com?x",
         "https://mcp.example.com#x",
+        "https://mcp.example.com:65536",
         "mcp.example.com",
         "ws://mcp.example.com",
         "",
@@ -159,16 +159,19 @@ def test_public_urls_that_are_refused(url: str) -> None:
 
 @rule(27)
 @pytest.mark.parametrize(
-    "url", ["https://a.example", "https://a.example:8443", "http://127.0.0.1:1", "http://[::1]:80801"]
+    "url", ["https://a.example", "https://a.example:8443", "http://127.0.0.1:1", "http://[::1]:8080"]
 )
 def test_public_urls_that_are_accepted(url: str) -> None:
-    assert public_url_problem(url) is None or url.endswith("80801")
+    assert public_url_problem(url) is None
+
+
+NAMES = st.sampled_from(sorted(whole()))
 
 
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
-        lambda c: st.lists(c) | st.dictionaries(st.sampled_from(sorted(whole())), c),
+        lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner),
     )
 )
 def test_no_json_makes_the_checks_fail(value: object) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import uvicorn
 from playwright.async_api import Page, async_playwright
 
-from tests.gateway.control.control_site import PASSWORDS, Site, gateway_document
+from tests.gateway.control.control_site import HOST, PASSWORDS, Site, gateway_document
 from tests.gateway.control.flows import App, query_of, register
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -24,6 +26,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    f"--host-resolver-rules=MAP {HOST} 127.0.0.1",
 ]
 
 pytestmark = [
@@ -34,7 +37,7 @@ pytestmark = [
 
 
 @contextlib.asynccontextmanager
-async def callback_server(host: str) -> AsyncIterator[int]:
+async def callback_server(host: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A client's callback, on a loopback address."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -44,7 +47,7 @@ async def callback_server(host: str) -> AsyncIterator[int]:
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(answer, host, 0)
+    server = await asyncio.start_server(answer, host, 0, ssl=tls)
     async with server:
         yield int(server.sockets[0].getsockname()[1])
 
@@ -68,7 +71,7 @@ async def page() -> AsyncIterator[Page]:
     """A page of a browser without cookies."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield await browser.new_page(viewport={"width": 390, "height": 780})
+        yield await browser.new_page(viewport={"width": 390, "height": 780}, ignore_https_errors=True)
         await browser.close()
 
 
@@ -96,20 +99,23 @@ async def test_signing_in_and_consenting_with_the_keyboard_reaches_the_client(
     assert problems == []
 
 
-async def test_a_remembered_client_is_reached_straight_from_the_sign_in_form(published: Site, page: Page) -> None:
+async def test_a_remembered_client_is_reached_straight_from_the_sign_in_form(
+    published: Site, page: Page, certificate: Path
+) -> None:
     """Chromium applies `form-action` to every redirect that follows a form."""
-    app = await register(published, "https://app.example/cb")
-    await page.route("https://app.example/**", lambda route: route.fulfill(body="<title>connected</title>"))
-    for _ in range(2):
-        await page.context.clear_cookies()
-        await page.goto(_authorize(app))
-        await page.fill("#login", "alice")
-        await page.fill("#password", PASSWORDS["alice"])
-        await page.keyboard.press("Enter")
-        await page.wait_for_url(lambda url: "/sign-in" not in url)
-        if "app.example" not in page.url.partition("?")[0]:
-            await page.get_by_role("button", name="Allow", exact=True).click()
-        await page.wait_for_url("https://app.example/cb?**")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    async with callback_server("127.0.0.1", tls) as port:
+        app = await register(published, f"https://{HOST}:{port}/cb")
+        for first in (True, False):
+            await page.context.clear_cookies()
+            await page.goto(_authorize(app))
+            await page.fill("#login", "alice")
+            await page.fill("#password", PASSWORDS["alice"])
+            await page.keyboard.press("Enter")
+            if first:
+                await page.get_by_role("button", name="Allow", exact=True).click()
+            await page.wait_for_url(f"https://{HOST}:{port}/cb?**")
 
 
 async def test_sign_out_in_the_browser(published: Site, page: Page) -> None:
@@ -127,6 +133,4 @@ async def test_sign_out_in_the_browser(published: Site, page: Page) -> None:
 
 
 def _authorize(app: App) -> str:
-    from urllib.parse import urlencode
-
     return f"{app.site.url}/oauth/authorize?{urlencode(app.request())}"

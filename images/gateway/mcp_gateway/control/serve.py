@@ -32,7 +32,8 @@ class _Server(uvicorn.Server):
         self.loop = asyncio.get_running_loop()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
+        # Not uvicorn's own, which raises the signal again at the end: the exit code is ours.
+        self.should_exit = True
         self.loop.call_soon_threadsafe(self.stopping.set)
 
 
