@@ -64,7 +64,20 @@ class Relay:
     `timed_out` when it is past.
     """
 
-    __slots__ = ("active", "answer_bytes", "call", "deadline", "exchange", "filter", "idle_seconds", "status", "wire")
+    __slots__ = (
+        "active",
+        "answer_bytes",
+        "body",
+        "call",
+        "deadline",
+        "exchange",
+        "filter",
+        "held",
+        "holds",
+        "idle_seconds",
+        "status",
+        "wire",
+    )
 
     def __init__(
         self, exchange: Exchange, wire: Wire, active: set[Relay], *, answer_seconds: float, idle_seconds: float
@@ -77,11 +90,15 @@ class Relay:
         self.call: Call | None = None
         self.filter: Filter | None = None
         self.status = 0
+        self.holds = True
+        self.held: tuple[Headers, int] | None = None
+        self.body = b""
         self.answer_bytes = 0
 
     def send(self, pool: Pool, request: bytes, *, head_only: bool = False) -> None:
         """Send the request; everything else follows from the answer."""
         self.active.add(self)
+        self.holds = not head_only
         self.exchange.on_disconnect = self.disconnected
         call = pool.send(request, self, head_only=head_only)
         if self in self.active:
@@ -110,14 +127,22 @@ class Relay:
             self.replace(passed)
             return
         self.status = status
-        self.wire.cork()
         length = None
         if self.filter is None:
             length = next((int(value) for name, value in headers if name == b"content-length"), None)
-        self.exchange.start(status, passed, length)
+        if length is not None and self.holds:
+            self.held = passed, length
+        else:
+            self.wire.cork()
+            self.exchange.start(status, passed, length)
 
     def on_data(self, data: bytes) -> None:
         """Pass a piece on."""
+        if self.held is not None:
+            if len(data) == self.held[1]:
+                self.body = data
+                return
+            self._let_go()
         self.wire.cork()
         self.deadline = time.monotonic() + self.idle_seconds
         if self.filter is not None:
@@ -131,6 +156,8 @@ class Relay:
 
     def on_read_end(self) -> None:
         """Send what one read brought, in one write; stop reading while the client doesn't."""
+        if self.held is not None:
+            self._let_go()
         self.wire.uncork()
         if not self.exchange.writable and self.call is not None:
             self.exchange.on_drain = self.drained
@@ -138,6 +165,11 @@ class Relay:
 
     def on_end(self) -> None:
         """End the client's answer."""
+        if self.held is not None:
+            self.answer_bytes = len(self.body)
+            self.done(None)
+            self.exchange.respond(self.status, self.held[0], self.body)
+            return
         if self.filter is not None:
             try:
                 rest = self.filter.finish()
@@ -198,6 +230,16 @@ class Relay:
             self.call = None
             self.exchange.on_disconnect = self.exchange.on_drain = None
             self.finished(reason)
+
+    def _let_go(self) -> None:
+        """Begin an answer that was held back because it might have come whole in one read."""
+        if self.held is not None:
+            headers, length = self.held
+            self.held = None
+            self.wire.cork()
+            self.exchange.start(self.status, headers, length)
+            self.answer_bytes += len(self.body)
+            self.exchange.write(self.body)
 
     def _cancel(self) -> None:
         if self.call is not None:
