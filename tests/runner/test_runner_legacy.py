@@ -98,7 +98,6 @@ async def test_rule_78_notifications_and_responses_are_accepted_without_a_body(c
         (b"[" * 100_000, -32700),
         (b"[]", -32600),
         (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', -32600),
-        (b'{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}', -32600),
         (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', -32600),
         (b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}', -32600),
         (b'{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}', -32600),
@@ -113,6 +112,15 @@ async def test_bodies_that_are_not_one_message(client: Client, body: bytes, code
     async with client.http.post(client.url + "/mcp", data=body, headers=headers) as answer:
         assert answer.status == 400
         assert (await answer.json())["error"]["code"] == code
+
+
+async def test_runner_and_server_read_a_repeated_key_alike(client: Client) -> None:
+    body = b'{"jsonrpc":"2.0","id":1,"id":2,"method":"ping","method":"tools/list"}'
+    headers = {**client.headers, "Content-Type": "application/json"}
+    async with client.http.post(client.url + "/mcp", data=body, headers=headers) as answer:
+        message = await answer.json()
+        assert message["id"] == 2
+        assert "tools" in message["result"]
 
 
 async def test_a_body_over_several_lines_is_one_message(client: Client) -> None:

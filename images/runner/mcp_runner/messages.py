@@ -28,27 +28,21 @@ class MessageError(ValueError):
         self.code = code
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> Message:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise MessageError(INVALID_REQUEST, "a key appears twice")
-    return made
-
-
 def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant).decode
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def parse_body(body: bytes) -> Message:
-    """Return the one message of a POST. Raises MessageError: not JSON, a repeated key, a batch, not JSON-RPC."""
+    """Return the one message of a POST. Raises MessageError: not JSON, a batch, not JSON-RPC.
+
+    Of a key that comes twice the last value counts, and only that one reaches the child: it gets the message encoded anew.
+    """
     try:
         message = _decode(body.decode("utf-8"))
-    except MessageError:
-        raise
     except (ValueError, RecursionError):
         raise MessageError(PARSE_ERROR, "the body is not valid JSON") from None
     if not isinstance(message, dict):
