@@ -170,13 +170,13 @@ class Door:
             return
         read: Message | None = None
         if request.method == "POST":
-            judged = self._message(request, caller)
+            judged = self._message(request, document, caller)
             if isinstance(judged, Answer):
                 self._refuse(exchange, request, caller, judged)
                 return
             read = judged
         elif caller.token.subject in caller.route.missing:
-            self._refuse(exchange, request, caller, self._missing(caller, None))
+            self._refuse(exchange, request, caller, self._missing(document, caller, None))
             return
         call = McpCall(
             exchange,
@@ -301,22 +301,22 @@ class Door:
             return _with(refusal, caller.cors)
         return None
 
-    def _message(self, request: Request, caller: Caller) -> Message | Answer:
+    def _message(self, request: Request, document: Document, caller: Caller) -> Message | Answer:
         read = message(request)
         if isinstance(read, Answer):
             return read
         route = caller.route
         if caller.token.subject in route.missing:
-            return self._missing(caller, read)
+            return self._missing(document, caller, read)
         if read.method == "tools/call" and route.allowed_tools is not None and read.tool not in route.allowed_tools:
             return read.refusal(
                 answers.INVALID_PARAMS, "This tool does not exist or may not be used", reason="tool not allowed"
             )
         return read
 
-    def _missing(self, caller: Caller, read: Message | None) -> Answer:
+    def _missing(self, document: Document, caller: Caller, read: Message | None) -> Answer:
         names = ", ".join(caller.route.missing[caller.token.subject])
-        text = f"This server needs values that you have not given: {names}. Enter them in the gateway's pages."
+        text = f"This server needs values that you have not given: {names}. Enter them at {document.issuer}/"
         if read is None:
             return http_error(403, text, reason="values missing")
         return read.refusal(answers.REFUSED, text, reason="values missing")
