@@ -64,7 +64,7 @@ class Resources:
             entrypoints=[text(word) for word in spec.entrypoint] or None,
             command=[text(word) for word in spec.command] or None,
             envs=[pulumi.Output.concat(key, "=", text(value)) for key, value in sorted(spec.env.items())],
-            network_mode=spec.network_mode,
+            network_mode=self._network_mode(spec),
             networks_advanced=[
                 docker.ContainerNetworksAdvancedArgs(name=self.networks[each.network].name, ipv4_address=each.address)
                 for each in spec.networks
@@ -111,6 +111,11 @@ class Resources:
         self.containers[spec.name] = made
         if spec.one_shot:
             pulumi.Output.all(made.exit_code, made.container_logs).apply(lambda ended: _check_end(spec.name, *ended))
+
+    def _network_mode(self, spec: ContainerSpec) -> pulumi.Input[str] | None:
+        if spec.network_of is None:
+            return spec.network_mode
+        return pulumi.Output.concat("container:", self.containers[spec.network_of].id)
 
     def _image_id(self, spec: ContainerSpec) -> pulumi.Input[str]:
         """The image's own id, so that a container is replaced when its image is another one, and only then."""

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pulumi
 from argon2.low_level import Type, hash_secret
@@ -39,16 +40,17 @@ class SecretValues:
         """Return a text as it is, anything else as JSON; equal values give equal texts."""
         if isinstance(value, (str, Text)):
             return self.text(value)
-        text = json.dumps(self._plain(value), ensure_ascii=False, indent=1, sort_keys=True)
+        text = json.dumps(self.filled(value), ensure_ascii=False, indent=1, sort_keys=True)
         return pulumi.Output.secret(text) if any(secrets_of(value)) else text
 
-    def _plain(self, value: Json) -> object:
+    def filled(self, value: Json) -> Any:
+        """Return a document with its secrets in clear; whoever asks keeps it from being seen."""
         if isinstance(value, Text):
             return self._filled(value)
         if isinstance(value, dict):
-            return {key: self._plain(item) for key, item in value.items()}
+            return {key: self.filled(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._plain(item) for item in value]
+            return [self.filled(item) for item in value]
         return value
 
     def _filled(self, text: Text) -> str:

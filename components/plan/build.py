@@ -21,8 +21,8 @@ from components.plan.values import Known, resolve
 
 ROUTE = "/mcp-connect"
 DESCRIPTION_LENGTH = 300
-DELIVERY = "-delivery"
-"""What the container that holds a server's files is called: a server of that name would meet it."""
+OUR_ENDINGS = ("-delivery", "-ready")
+"""What containers beside a server's own are called: a server of such a name could meet one."""
 _HOSTED = frozenset({Runtime.NPX, Runtime.UVX, Runtime.CONTAINERIZED})
 _BRIDGED = frozenset({Runtime.NPX, Runtime.UVX})
 _APPLIES = {
@@ -151,9 +151,9 @@ def _possible(report: Report) -> bool:
     if len(entry.id) > SERVER_ID_LENGTH:
         report.in_catalog("entryKey", f"makes an id longer than {SERVER_ID_LENGTH} characters", "give a shorter one")
         return False
-    if entry.id.endswith(DELIVERY):
+    if entry.id.endswith(OUR_ENDINGS):
         report.in_catalog(
-            "entryKey", f"makes an id that ends in {DELIVERY}, a name of ours", "give another one", entry.id
+            "entryKey", f"makes an id that ends in {' or '.join(OUR_ENDINGS)}", "give another one", entry.id
         )
         return False
     if entry.runtime is Runtime.COMPOSITE:

@@ -37,7 +37,7 @@ def containers(rendering: DockerRendering) -> dict[str, ContainerSpec]:
 
 def named(names: list[str]) -> list[dict[str, Any]]:
     kinds = itertools.cycle((NPX, REMOTE))
-    usable = [name for name in names if not name.startswith("gateway") and not name.endswith("-delivery")]
+    usable = [name for name in names if not name.startswith("gateway") and not name.endswith(("-delivery", "-ready"))]
     return [changed(kind, entryKey=name) for name, kind in zip(usable, kinds, strict=False)]
 
 
@@ -81,7 +81,14 @@ def test_a_departure_is_rendered_and_labelled() -> None:
     assert not everything.networks[0].internal
     assert everything.containers[-1].dns == ()
     assert everything.containers[-1].labels["mcp-hosting.deviations"] == "unrestricted egress"
-    assert box.containers[-1].runtime == "runsc"
+    assert box.containers[0].runtime == "runsc"
+
+
+def test_a_container_of_somebody_elses_is_awaited_from_its_own_network() -> None:
+    box, ready = parts(rendered(full()))["box"].containers
+    assert ready.network_of == box.name
+    assert ready.one_shot
+    assert ready.command == ("3000", "60", "/mcp")
 
 
 def test_files_come_from_a_container_that_never_runs_and_are_read_only() -> None:

@@ -50,9 +50,17 @@ class Images:
         """All images that were asked for, each after those that it is based on."""
         return tuple(self._specs.values())
 
+    def python(self) -> str:
+        """Python and nothing else; all others are based on it."""
+        return self._built("python", {}, (), base=self._plan.base_image)
+
+    def script(self, name: str) -> str:
+        """The text of a script among the templates."""
+        return self._sources[TEMPLATES + name].decode()
+
     def gateway(self) -> str:
         """The edge, the control side and delivery."""
-        builder, python = self._builder(), self._python()
+        builder, python = self._builder(), self.python()
         files = {"requirements.txt": self._sources["images/gateway/requirements.txt"]}
         files |= self._packages("gateway/mcp_gateway", "wire/mcp_wire") | self._template_files("ready.sh")
         return self._built(
@@ -67,7 +75,7 @@ class Images:
 
     def launcher(self) -> str:
         """The only part with the engine's socket."""
-        python = self._python()
+        python = self.python()
         return self._built("launcher", self._packages("launcher/mcp_launcher"), (python,), python=python)
 
     def server(self, image: Image) -> str:
@@ -99,16 +107,13 @@ class Images:
                     constraints=constraints,
                 )
 
-    def _python(self) -> str:
-        return self._built("python", {}, (), base=self._plan.base_image)
-
     def _builder(self) -> str:
-        python = self._python()
+        python = self.python()
         files = self._template_files("builder-requirements.txt", "link-server.mjs", "link-server.py")
         return self._built("builder", files, (python,), python=python, node=self._plan.node_version)
 
     def _runtime_python(self) -> str:
-        builder, python = self._builder(), self._python()
+        builder, python = self._builder(), self.python()
         files = {"requirements.txt": self._sources["images/runner/requirements.txt"]}
         files |= self._packages("runner/mcp_runner", "wire/mcp_wire") | self._template_files("ready.sh")
         return self._built("runtime-python", files, (builder, python), builder=builder, python=python)

@@ -21,6 +21,8 @@ _CHECK_SECONDS = 45
 """Longer than a health check waits by itself (templates/images/ready.sh)."""
 _GRACE_SECONDS = 30
 _DELIVERY_MIB = 16
+_READY_MIB = 64
+READY_SCRIPT = "await-server.py"
 _SHARES_OF_A_CORE = 1024
 
 
@@ -38,11 +40,12 @@ def server_part(plan: HostingPlan, server: Server, hosted: Hosted, images: Image
         options=hardening.INTERNAL_NETWORK_OPTIONS if hosted.egress == "none" else {},
         labels=labels(plan.stack, server.id, "server", edge_address=hosted.place.edge_address),
     )
+    after = () if hosted.bridge is not None else (_ready(plan, server, hosted, images),)
     return Part(
         id=server.id,
         kind="MultiUserServer",
         networks=(network,),
-        containers=(delivery, main) if delivery else (main,),
+        containers=(*((delivery,) if delivery else ()), main, *after),
     )
 
 
@@ -58,7 +61,7 @@ def _container(
         pulled=isinstance(hosted.image, PulledImage),
         entrypoint=() if bridged else hosted.command,
         command=() if bridged else hosted.args,
-        env={} if bridged else {**hosted.env, **hosted.secret_env},
+        env={"HOME": WORK} if bridged else {**hosted.env, **hosted.secret_env},
         networks=(Attachment(network=resource(plan.stack, server.id), address=place.address),),
         folders_of=delivery.name if delivery else None,
         tmpfs=_temporary(hosted, installing=installing) if bridged else {"/tmp": _tmp()},  # noqa: S108
@@ -97,6 +100,28 @@ def _delivery(
         cpus=hardening.CPUS,
         processes=1,
         labels=labels(plan.stack, server.id, "delivery"),
+    )
+
+
+def _ready(plan: HostingPlan, server: Server, hosted: Hosted, images: Images) -> ContainerSpec:
+    """Waits on the server's own network until it is ready: an image of somebody else's may hold nothing to ask with."""
+    script = f"/run/{READY_SCRIPT}"
+    asked = (str(hosted.port), str(hosted.startup_seconds), hosted.path, hosted.health_path)
+    return ContainerSpec(
+        name=resource(plan.stack, f"{server.id}-ready"),
+        image=images.python(),
+        entrypoint=("/usr/bin/python3", "-I", script),
+        command=tuple(word for word in asked if word),
+        network_of=resource(plan.stack, server.id),
+        uploads=(Upload(path=script, content=images.script(READY_SCRIPT)),),
+        user=f"{hosted.place.uid}:{hosted.place.gid}",
+        read_only=False,
+        one_shot=True,
+        restart="no",
+        memory_mib=_READY_MIB,
+        cpus=hardening.CPUS,
+        processes=hosted.amounts.processes,
+        labels=labels(plan.stack, server.id, "ready"),
     )
 
 

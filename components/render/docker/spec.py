@@ -109,6 +109,8 @@ class ContainerSpec:
     networks: tuple[Attachment, ...] = ()
     network_mode: str | None = None
     """"none" for a container without any network; else None."""
+    network_of: str | None = None
+    """The container whose network this one shares; it is replaced together with that one."""
     mounts: tuple[Mount, ...] = ()
     folders: tuple[str, ...] = ()
     """Volumes without a name, which go when the container goes."""

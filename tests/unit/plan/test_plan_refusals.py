@@ -58,7 +58,7 @@ def test_all_problems_come_at_once() -> None:
         (REMOTE, {"far": {"userValues": {"carol": {"X-API-KEY": {"secret": "s"}}}}}, ["userValues.carol", "user"]),
         (NPX, {"everything": {"access": {"groups": ["nobody"]}}}, ["access.groups", "nobody", "group"]),
         (NPX, {"everything": {"resources": {"limits": {"memory": "1Mi"}}}}, ["limits.memory", "at least"]),
-        (changed(NPX, entryKey="x-delivery"), {}, ["-delivery", "name of ours"]),
+        (changed(NPX, entryKey="x-delivery"), {}, ["-delivery", "give another"]),
     ],
 )
 def test_it_is_refused_with_a_remedy(entry: dict[str, Any], servers: dict[str, Any], parts: list[str]) -> None:
