@@ -32,6 +32,10 @@ PULL_SECONDS = 120
 MAKE_SECONDS = 90
 RECIPE = "4"  # raise when the steps below change, so that images made by earlier ones are made anew
 
+# debootstrap mounts /proc and /sys in the tree. In a mount namespace of its own they are gone whenever it ends, so that
+# clearing up after an interruption can't reach into this machine's.
+ALONE = ("unshare", "--mount", "--propagation", "private")
+
 # What Debian's own slim images leave out, and what would make two builds differ.
 PRUNED = (
     "usr/share/doc",
@@ -97,7 +101,7 @@ def bootstrap(layout: Layout, console: Console, key: str) -> Path:
 
         with console.working("base image", f"making {NAME} from Debian packages", MAKE_SECONDS):
             logged(
-                ["debootstrap", "--variant=minbase", "--include=ca-certificates", RELEASE, tree, *mirror],
+                [*ALONE, "debootstrap", "--variant=minbase", "--include=ca-certificates", RELEASE, tree, *mirror],
                 log,
                 env=env,
                 remedy="run it again, or pull the image where a registry can be reached",
