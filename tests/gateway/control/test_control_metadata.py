@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from authlib.oauth2 import rfc8414
+from authlib.oauth2 import rfc8414  # type: ignore[import-untyped]
 
 from tests.gateway.control.control_site import PUBLIC_URL, Site, gateway_document
 from tests.gateway.rules import rule

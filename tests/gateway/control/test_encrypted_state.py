@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey
 from mcp_gateway.control.serve import open_state
+from mcp_gateway.documents.gateway import LONGEST_ACCESS_SECONDS
 from mcp_gateway.state.database import SCHEMA_REVISION, open_database
 from mcp_gateway.state.envelope import Envelope, read_secret, write_secret
 from mcp_gateway.state.key_provider import KeyFile, KeyUnavailable, open_key_file
 from mcp_gateway.state.schema import metadata, secret_values, signing_keys
-from mcp_gateway.state.signing_keys import LONGEST_ACCESS_SECONDS, ROTATE_AFTER, SigningKey, active_key, retired
+from mcp_gateway.state.signing_keys import ROTATE_AFTER, SigningKey, active_key, retired
 from sqlalchemy import select, text
 
 from tests.gateway.control.control_site import Site, gateway_document, server

@@ -114,7 +114,7 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("url", ["ftp://a/", "http:///x", "http://u:p@a/", "http://a/#f", "a", "http://a:99999/"])
 def test_an_upstream_is_a_plain_url(url: str) -> None:
-    upstream = {"url": url, "reach": "private", "headers": {}, "caFile": None}
+    upstream: dict[str, Any] = {"url": url, "reach": "private", "headers": {}, "caFile": None}
     assert any(
         "upstream.url" in problem for problem in problems(gateway_document(servers=[server("a", upstream=upstream)]))
     )

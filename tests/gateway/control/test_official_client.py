@@ -66,8 +66,9 @@ def edge_and_control(site: Site, seen: list[str]) -> Callable[[httpx2.Request], 
 
 @rule(3, 21, 22, 23, 24, 37, 39, 48)
 async def test_the_official_client_connects_and_refreshes(site: Site) -> None:
-    browser, storage, seen = await signed_in(site), Storage(), []
+    browser, storage = await signed_in(site), Storage()
     redirects: list[str] = []
+    seen: list[str] = []
 
     async def open_browser(url: str) -> None:
         page = await browser.get(url)

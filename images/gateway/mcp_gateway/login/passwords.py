@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import re
-from threading import BoundedSemaphore
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -15,8 +14,6 @@ LONGEST_PASSWORD: Final = 1024
 """Characters; longer ones are refused before any work is done."""
 
 _HASHER: Final = PasswordHasher()
-# Each verification takes tens of MiB: a flood of sign-ins waits here rather than filling the memory.
-_AT_ONCE: Final = BoundedSemaphore(2)
 _DEFAULT_PARAMETERS: Final = "$argon2id$v=19$m=65536,t=3,p=4"
 _PARAMETERS = re.compile(r"\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+")
 
@@ -25,11 +22,10 @@ def password_matches(password_hash: str, password: str) -> bool:
     """Whether the password is the one that was hashed. Blocks for the time that the hash demands."""
     if len(password) > LONGEST_PASSWORD:
         return False
-    with _AT_ONCE:
-        try:
-            return _HASHER.verify(password_hash, password)
-        except (VerificationError, InvalidHashError):
-            return False
+    try:
+        return _HASHER.verify(password_hash, password)
+    except (VerificationError, InvalidHashError):
+        return False
 
 
 def decoy_hash(like: str | None) -> str:

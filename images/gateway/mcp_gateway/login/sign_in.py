@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -65,6 +66,8 @@ class SignInHandler:
     clock: Callable[[], float]
     accounts: AttemptLimit = field(default_factory=lambda: AttemptLimit(free=5, longest=60))
     addresses: AttemptLimit = field(default_factory=lambda: AttemptLimit(free=30, longest=300))
+    # Each verification takes tens of MiB and a core: a flood of sign-ins waits here, in no worker thread's place.
+    hashing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
 
     async def page(self, request: Request) -> Response:
         """`GET /sign-in`: the page, or onward when someone is signed in."""
@@ -112,7 +115,9 @@ class SignInHandler:
             response.headers["Retry-After"] = str(seconds)
             return response
         browser = browser_name(request.headers.get("user-agent", ""))
-        session = await run_in_threadpool(self._sign_in, login, form.get("password"), browser, address)
+        session = await to_thread.run_sync(
+            self._sign_in, login, form.get("password"), browser, address, limiter=self.hashing
+        )
         if session is None:
             self.audit.record("sign-in-failed", login=self._known(login), address=address)
             return self._page(request, onward, status=401, login=login, problem="The login or the password is wrong.")
