@@ -54,7 +54,7 @@ class Runner:
         self._listening.set()
 
     def wait(self) -> None:
-        assert self._listening.wait(30)
+        assert self._listening.wait(90)
         assert self.url, self.log
 
     def wait_for_log(self, text: str) -> dict[str, str]:
@@ -187,7 +187,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-async def until(claim: Any, seconds: float = 5.0) -> None:
+async def until(claim: Any, seconds: float = 15.0) -> None:
     """Wait until a claim holds."""
     deadline = time.monotonic() + seconds
     while not claim():

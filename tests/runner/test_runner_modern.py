@@ -118,8 +118,8 @@ async def test_rule_83_closing_the_response_cancels(client: Client, tmp_path: Pa
     mark = tmp_path / "mark"
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(client.modern("until cancelled", mark=str(mark)), 0.3)
-    await until(mark.exists, 2)
-    await until(lambda: mark.read_text() == "True", 1)
+    await until(mark.exists)
+    await until(lambda: mark.read_text() == "True")
 
 
 async def test_users_never_share_a_process(client: Client) -> None:

@@ -11,6 +11,8 @@ from mcp_types import CreateMessageRequestParams, CreateMessageResult, TextConte
 
 from tests.runner.running import SCRIPTED, SDK, Runner, running
 
+pytestmark = pytest.mark.timeout(180)  # importing the SDK takes seconds, for each of its processes
+
 
 @pytest.fixture(scope="module")
 def sdk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
