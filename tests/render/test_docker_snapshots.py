@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def written(value: object) -> str:
     return stream.getvalue()
 
 
+@cache
 def documents() -> dict[str, str]:
     rendering: DockerRendering = render(full(), sources())
     found = {f"docker-{part.id}.yaml": written(part) for part in rendering.parts}

@@ -60,7 +60,7 @@ def configuration_part(plan: HostingPlan, images: Images, servers: tuple[str, ..
     """Return the delivery of the gateway document, made after the containers of all servers."""
     delivery = ContainerSpec(
         name=_name(plan, "delivery"),
-        image=images.gateway(),
+        image=images.gateway,
         command=("deliver",),
         network_mode="none",
         mounts=(_mount(plan, "delivery"),),
@@ -82,7 +82,7 @@ def configuration_part(plan: HostingPlan, images: Images, servers: tuple[str, ..
 def _control(plan: HostingPlan, images: Images) -> ContainerSpec:
     return ContainerSpec(
         name=_name(plan, "control"),
-        image=images.gateway(),
+        image=images.gateway,
         command=("control",),
         networks=(Attachment(network=_name(plan), address=plan.gateway.control_address),),
         mounts=tuple(_mount(plan, volume) for volume in ("state", "keys", "socket", "delivery")),
@@ -103,7 +103,7 @@ def _edge(plan: HostingPlan, images: Images) -> ContainerSpec:
     gateway = plan.gateway
     return ContainerSpec(
         name=_name(plan, "edge"),
-        image=images.gateway(),
+        image=images.gateway,
         command=("edge", "--listen", f"{gateway.edge_address}:{PORT}"),
         networks=(Attachment(network=_name(plan), address=gateway.edge_address),),
         mounts=(_mount(plan, "socket", read_only=True), _mount(plan, "audit")),
@@ -123,7 +123,7 @@ def _edge(plan: HostingPlan, images: Images) -> ContainerSpec:
 def _launcher(plan: HostingPlan, images: Images) -> ContainerSpec:
     return ContainerSpec(
         name=_name(plan, "launcher"),
-        image=images.launcher(),
+        image=images.launcher,
         command=("--stack", plan.stack),
         network_mode="none",
         mounts=(Mount(source=SOCKET, target=SOCKET),),

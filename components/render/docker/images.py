@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
@@ -50,6 +51,7 @@ class Images:
         """All images that were asked for, each after those that it is based on."""
         return tuple(self._specs.values())
 
+    @cached_property
     def python(self) -> str:
         """Python and nothing else; all others are based on it."""
         return self._built("python", {}, (), base=self._plan.base_image)
@@ -58,9 +60,10 @@ class Images:
         """The text of a script among the templates."""
         return self._sources[TEMPLATES + name].decode()
 
+    @cached_property
     def gateway(self) -> str:
         """The edge, the control side and delivery."""
-        builder, python = self._builder(), self.python()
+        builder, python = self._builder, self.python
         files = {"requirements.txt": self._sources["images/gateway/requirements.txt"]}
         files |= self._packages("gateway/mcp_gateway", "wire/mcp_wire") | self._template_files("ready.sh")
         return self._built(
@@ -73,9 +76,10 @@ class Images:
             folders=GATEWAY_FOLDERS,
         )
 
+    @cached_property
     def launcher(self) -> str:
         """The only part with the engine's socket."""
-        python = self.python()
+        python = self.python
         return self._built("launcher", self._packages("launcher/mcp_launcher"), (python,), python=python)
 
     def server(self, image: Image) -> str:
@@ -86,15 +90,15 @@ class Images:
             case LocalFolderImage(reference=reference, context=context):
                 return self._local(reference, context)
             case StartImage():
-                builder, runtime = self._builder(), self._runtime_python()
+                builder, runtime = self._builder, self._runtime_python
                 return self._built("runtime-start", {}, (builder, runtime), builder=builder, runtime_python=runtime)
             case NpxImage(package=package):
-                builder, runtime = self._builder(), self._runtime_node()
+                builder, runtime = self._builder, self._runtime_node
                 return self._built(
                     "npx", {}, (builder, runtime), of=package, builder=builder, runtime=runtime, package=package
                 )
             case UvxImage(requirement=requirement, command=command, constraints=constraints):
-                builder, runtime = self._builder(), self._runtime_python()
+                builder, runtime = self._builder, self._runtime_python
                 return self._built(
                     "uvx",
                     {"constraints.txt": "".join(f"{line}\n" for line in constraints).encode()} if constraints else {},
@@ -107,19 +111,22 @@ class Images:
                     constraints=constraints,
                 )
 
+    @cached_property
     def _builder(self) -> str:
-        python = self.python()
+        python = self.python
         files = self._template_files("builder-requirements.txt", "link-server.mjs", "link-server.py")
         return self._built("builder", files, (python,), python=python, node=self._plan.node_version)
 
+    @cached_property
     def _runtime_python(self) -> str:
-        builder, python = self._builder(), self.python()
+        builder, python = self._builder, self.python
         files = {"requirements.txt": self._sources["images/runner/requirements.txt"]}
         files |= self._packages("runner/mcp_runner", "wire/mcp_wire") | self._template_files("ready.sh")
         return self._built("runtime-python", files, (builder, python), builder=builder, python=python)
 
+    @cached_property
     def _runtime_node(self) -> str:
-        builder, runtime = self._builder(), self._runtime_python()
+        builder, runtime = self._builder, self._runtime_python
         return self._built("runtime-node", {}, (builder, runtime), builder=builder, runtime_python=runtime)
 
     def _built(

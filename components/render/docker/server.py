@@ -109,7 +109,7 @@ def _ready(plan: HostingPlan, server: Server, hosted: Hosted, images: Images) ->
     asked = (str(hosted.port), str(hosted.startup_seconds), hosted.path, hosted.health_path)
     return ContainerSpec(
         name=resource(plan.stack, f"{server.id}-ready"),
-        image=images.python(),
+        image=images.python,
         entrypoint=("/usr/bin/python3", "-I", script),
         command=tuple(word for word in asked if word),
         network_of=resource(plan.stack, server.id),
