@@ -39,7 +39,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=
 def parse_body(body: bytes) -> Message:
     """Return the one message of a POST. Raises MessageError: not JSON, a batch, not JSON-RPC.
 
-    Of a key that comes twice the last value counts, and only that one reaches the child: it gets the message encoded anew.
+    Of a key that comes twice the last value counts, and the child sees no other: it gets the message encoded anew.
     """
     try:
         message = _decode(body.decode("utf-8"))
