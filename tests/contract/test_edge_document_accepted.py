@@ -44,8 +44,8 @@ def test_the_edge_reads_what_the_control_side_renders(made: dict[str, Any]) -> N
 def test_the_edge_refuses_a_document_with_a_field_missing_or_unknown(made: dict[str, Any]) -> None:
     places: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
         lambda whole: whole,
-        lambda whole: whole["servers"][0],  # type: ignore[no-any-return]
-        lambda whole: whole["servers"][0]["limits"],  # type: ignore[no-any-return]
+        lambda whole: whole["servers"][0],
+        lambda whole: whole["servers"][0]["limits"],
     ]
     for place in places:
         for name in place(made):
