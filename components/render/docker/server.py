@@ -16,6 +16,12 @@ CONFIG = "/etc/mcp"
 SECRETS = "/run/mcp"
 WORK = "/data"
 RUNNER_VERSION = 1
+_CERTIFICATES = {
+    "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt",
+    "NODE_EXTRA_CA_CERTS": "/etc/ssl/certs/ca-certificates.crt",
+    "REQUESTS_CA_BUNDLE": "/etc/ssl/certs/ca-certificates.crt",
+}
+_INSTALLING = {"UV_PYTHON": "/usr/bin/python3", "UV_PYTHON_DOWNLOADS": "never", "npm_config_update_notifier": "false"}
 RUNTIMES = {"none": None, "gvisor": "runsc"}
 _CHECK_SECONDS = 45
 """Longer than a health check waits by itself (templates/images/ready.sh)."""
@@ -142,7 +148,7 @@ def _runner(plan: HostingPlan, hosted: Hosted) -> Json:
     document: dict[str, Json] = {
         "version": RUNNER_VERSION,
         "command": list(hosted.command),
-        "env": dict(hosted.env),
+        "env": {**_surroundings(hosted), **hosted.env},
         "cwd": WORK,
         "session": bridge.session,
         "sessionIdleSeconds": bridge.session_idle_seconds,
@@ -153,6 +159,12 @@ def _runner(plan: HostingPlan, hosted: Hosted) -> Json:
     if hosted.secret_env:
         document["secretEnvFile"] = f"{SECRETS}/secret-env.json"
     return document
+
+
+def _surroundings(hosted: Hosted) -> dict[str, str]:
+    """What a server needs of its image's environment, of which the runner hands on nothing."""
+    found = dict(_CERTIFICATES) if hosted.egress == "unrestricted" else {}
+    return found | _INSTALLING if isinstance(hosted.image, StartImage) else found
 
 
 def _json(texts: Mapping[str, Text]) -> Json:
