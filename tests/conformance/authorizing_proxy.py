@@ -8,13 +8,14 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 _HEAD_BYTES = 65_536
 
 
 class AuthorizingProxy:
-    """Listens on a port of 127.0.0.1 and passes each request to the gateway on a connection of its own."""
+    """Listens on a port of 127.0.0.1, with a connection to the gateway for each of its clients' connections."""
 
     def __init__(self, gateway_url: str, token: Callable[[], str]) -> None:
         self._gateway = urlsplit(gateway_url)
@@ -35,39 +36,52 @@ class AuthorizingProxy:
         finally:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
-            for task in asyncio.all_tasks(loop):
-                task.cancel()
             server.close()
-            loop.run_until_complete(asyncio.sleep(0.05))
+            loop.run_until_complete(_end(asyncio.all_tasks(loop)))
             loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, tls = self._gateway.hostname or "", self._gateway.scheme == "https"
+        port = self._gateway.port or (443 if tls else 80)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            host, tls = self._gateway.hostname or "", self._gateway.scheme == "https"
-            upstream = await asyncio.open_connection(host, self._gateway.port or (443 if tls else 80), ssl=tls or None)
-            upstream[1].write(self._rewritten(head))
-            await asyncio.gather(_pass(reader, upstream[1]), _pass(upstream[0], writer))
+            gateway, to_gateway = await asyncio.open_connection(host, port, ssl=tls or None)
+            answers = asyncio.ensure_future(_pass(gateway, writer))
+            try:
+                while True:
+                    await self._request(reader, to_gateway)
+            finally:
+                # A client that has gone, or has sent its last, ends the gateway's side too.
+                to_gateway.close()
+                answers.cancel()
         writer.close()
 
-    def _rewritten(self, head: bytes) -> bytes:
-        first, *fields = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    async def _request(self, reader: asyncio.StreamReader, to_gateway: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+        fields = [(name, value.strip()) for name, _, value in (line.partition(":") for line in head[1:])]
+        length = next((int(value) for name, value in fields if name.lower() == "content-length"), 0)
+        lines = [head[0], *(f"{name}: {value}" for name, value in self._rewritten(fields)), "", ""]
+        to_gateway.write("\r\n".join(lines).encode("latin-1") + await reader.readexactly(length))
+        await to_gateway.drain()
+
+    def _rewritten(self, fields: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
         own = urlsplit(self.url).netloc
-        lines = [first]
-        for field in fields:
-            name, _, value = field.partition(":")
+        for name, value in fields:
             match name.lower():
-                case "authorization" | "connection":
+                case "authorization":
                     continue
-                case "host" if _same(value.strip(), own):
-                    lines.append(f"{name}: {self._gateway.netloc}")
-                case "origin" if _same(urlsplit(value.strip()).netloc, own):
-                    lines.append(f"{name}: {self._gateway.scheme}://{self._gateway.netloc}")
+                case "host" if _same(value, own):
+                    yield name, self._gateway.netloc
+                case "origin" if _same(urlsplit(value).netloc, own):
+                    yield name, f"{self._gateway.scheme}://{self._gateway.netloc}"
                 case _:
-                    lines.append(field)
-        # One request for each connection: a second one would pass without its token.
-        lines += [f"Authorization: Bearer {self._token()}", "Connection: close"]
-        return "\r\n".join([*lines, "", ""]).encode("latin-1")
+                    yield name, value
+        yield "Authorization", f"Bearer {self._token()}"
+
+
+async def _end(tasks: set["asyncio.Task[Any]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _same(value: str, own: str) -> bool:

@@ -98,16 +98,27 @@ def failing(results: Results) -> dict[str, list[str]]:
 
 
 def differences(one: Results, other: Results) -> list[str]:
-    """A line for each check whose status differs between two runs, and for each that only one of them made."""
+    """A line for each check whose verdict differs between two runs, and for each that only one of them made.
+
+    What both runs only note (INFO: the suite's record of the traffic) is no verdict.
+    """
     lines: list[str] = []
     for scenario in sorted(one.keys() | other.keys()):
         ours, theirs = _verdicts(one.get(scenario, ())), _verdicts(other.get(scenario, ()))
-        lines += [
-            f"{scenario}:{check}: {ours.get(check, 'absent')} here, {theirs.get(check, 'absent')} there"
-            for check in sorted(ours.keys() | theirs.keys())
-            if ours.get(check) != theirs.get(check)
-        ]
+        for check in sorted(ours.keys() | theirs.keys()):
+            here, there = ours.get(check, "absent"), theirs.get(check, "absent")
+            if here != there and not {*here.split(), *there.split()} <= {"INFO", "absent"}:
+                lines.append(f"{scenario}:{check}: {here} here, {there} there")
     return lines
+
+
+def lasting_differences(suite: Suite, one: str, other: str, revision: str, tries: int = 3) -> list[str]:
+    """The differences between two URLs that are there in every one of some tries: a few scenarios depend on timing."""
+    lasting = differences(run(suite, one, revision), run(suite, other, revision))
+    while lasting and (tries := tries - 1):
+        again = differences(run(suite, one, revision), run(suite, other, revision))
+        lasting = [line for line in lasting if line in again]
+    return lasting
 
 
 def _verdicts(checks: tuple[Check, ...]) -> dict[str, str]:
