@@ -86,7 +86,6 @@ async def test_redirect_uris_must_be_given(site: Site, metadata: dict[str, objec
         {"response_types": ["token"]},
         {"application_type": "toaster"},
         {"client_name": {"a": 1}},
-        {"scope": "mcp root"},
     ],
 )
 async def test_metadata_that_is_not_supported_is_refused(site: Site, changes: dict[str, object]) -> None:
@@ -120,6 +119,11 @@ async def test_a_name_is_shown_escaped_on_one_line(site: Site) -> None:
     page = (await app.authorize(await signed_in(site))).text
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt; evil" in page
+
+
+def test_scopes_that_do_not_exist_are_replaced() -> None:
+    body = b'{"redirect_uris": ["https://a.example/"], "scope": "openid everything"}'
+    assert parse_registration(body).scope == "mcp"
 
 
 def test_a_client_without_a_name_gets_one() -> None:

@@ -18,8 +18,8 @@ from mcp_gateway.authorization.clients import count_unused_clients
 from mcp_gateway.authorization.errors import NO_STORE, OAuthError
 from mcp_gateway.authorization.parameters import read_body
 from mcp_gateway.authorization.redirect_uris import redirect_uri_problem
-from mcp_gateway.authorization.scopes import granted_scope
 from mcp_gateway.control.live import Live
+from mcp_gateway.documents.edge import SCOPE
 from mcp_gateway.login.addresses import client_address
 from mcp_gateway.login.attempts import RateLimit
 from mcp_gateway.state.database import Database
@@ -77,19 +77,13 @@ def parse_registration(body: bytes) -> RegistrationRequest:
     name = metadata.get("client_name") or ""
     if not isinstance(name, str):
         raise OAuthError("invalid_client_metadata", "client_name must be a string")
-    scope = metadata.get("scope") or ""
-    if not isinstance(scope, str):
-        raise OAuthError("invalid_client_metadata", "scope must be a string")
-    try:
-        scope = granted_scope(scope)
-    except OAuthError as error:
-        raise OAuthError("invalid_client_metadata", error.description) from None
     return RegistrationRequest(
         name=shown_name(name) or "Unnamed application",
         redirect_uris=_redirect_uris(metadata),
         auth_method=auth_method,
         grant_types=tuple(grant for grant in GRANT_TYPES if grant in grant_types),
-        scope=scope,
+        # Whatever scopes it asks for, there is one to be had (RFC 7591 section 2: the server may replace metadata).
+        scope=SCOPE,
         application_type=application_type,
     )
 

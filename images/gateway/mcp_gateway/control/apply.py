@@ -66,7 +66,6 @@ class DocumentApplier:
             raw = path.read_bytes()
         except FileNotFoundError:
             return
-        self.seen = state
         problems: list[str] = []
         if digest(raw) != self.in_force:
             try:
@@ -75,6 +74,8 @@ class DocumentApplier:
                 problems = error.problems
                 self.audit.record("document-refused", digest=digest(raw), problems="; ".join(problems))
         acknowledge(self.folder, digest(raw), problems)
+        # Last, so that a document is tried again when the database or the folder failed.
+        self.seen = state
 
     async def _put_in_force(self, document: GatewayDocument, raw: bytes) -> None:
         await run_in_threadpool(self._store, document, raw)
