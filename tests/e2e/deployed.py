@@ -104,6 +104,7 @@ def prepare(home: Path) -> Deployed:
     values["mcp-hosting:catalog"]["include"] = included
     yaml.dump(config, deployed.config_file)
     deployed.pulumi("stack", "init", check=False)
+    (ROOT / "stacks" / f"Pulumi.{STACK}.yaml").unlink(missing_ok=True)
     for user in values["mcp-hosting:users"]:
         deployed.pulumi(
             "config",

@@ -115,7 +115,7 @@ class Person:
                 if await page.locator("input[type=password]").count():
                     await page.fill("input[name=login]", self.login)
                     await page.fill("input[type=password]", self.password)
-                    await page.click("button[type=submit]")
+                    await page.click("form button.primary")
                 else:
                     self.consents += 1
                     await page.click("button[value=allow]")
