@@ -1,1 +1,1 @@
-"""Pure: the plan becomes what a target is asked for. Spelling only, no decision."""
+"""The plan spelled for a target: plain documents, no decisions."""
