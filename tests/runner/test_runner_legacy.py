@@ -316,3 +316,5 @@ async def test_a_large_answer_after_progress_comes_whole(client: Client) -> None
     _, messages = await client.post(message)
     assert len(messages) == 3
     assert len(text(messages[-1])) == 9_000_000
+    # The answer has left with its connection's buffer full: the child must be read on all the same.
+    assert await asyncio.wait_for(client.call("echo", text="after"), 10) == "after"

@@ -69,23 +69,32 @@ class Reply:
             self._exchange.respond(status, headers, line)
         elif self._exchange.open:
             self._write(encode_message(line))
-            if self._exchange.open:
-                self._exchange.end()
+            self._end()
 
     def close(self) -> None:
         """End a stream without a response."""
-        if self._exchange.open:
-            self.start()
-            self._exchange.end()
+        self.start()
+        self._end()
 
     def _write(self, event: bytes) -> None:
         exchange = self._exchange
         if exchange.unsent_bytes > UNSENT_LIMIT:
             exchange.abort()
+            self._no_longer_slow()
             return
         exchange.write(event)
         if not exchange.writable and self.on_slow is not None:
             self.on_slow(exchange)
+
+    def _end(self) -> None:
+        if self._exchange.open:
+            self._exchange.end()
+            self._no_longer_slow()
+
+    def _no_longer_slow(self) -> None:
+        """Let go whoever waits for the client to catch up: an exchange that has ended never tells them."""
+        if self._exchange.on_drain is not None:
+            self._exchange.on_drain()
 
 
 class Answer(Reply):
