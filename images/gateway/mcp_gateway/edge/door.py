@@ -21,7 +21,7 @@ from mcp_gateway.edge.audit import Audit
 from mcp_gateway.edge.call import Caller, McpCall, head_start, request_prefix
 from mcp_gateway.edge.control import MAX_BODY_BYTES, METHODS, ControlCall, control_request, is_forwarded, unavailable
 from mcp_gateway.edge.document import MAX_REQUEST_BYTES, Document, Route
-from mcp_gateway.edge.messages import MODERN, Message, message, version_refusal
+from mcp_gateway.edge.messages import MODERN, Message, message, repetition, version_refusal
 from mcp_gateway.edge.rates import Rates
 from mcp_gateway.edge.relay import Relay, Wire
 from mcp_gateway.edge.tokens import NOT_BEFORE_LEEWAY_SECONDS, Token, Verifier, is_live
@@ -269,7 +269,9 @@ class Door:
             return answers.NOT_FOUND
         if not route.scopes <= token.scopes:
             return answers.insufficient_scope(route)
-        refusal = self._bounded(caller) or version_refusal(request)
+        refusal = self._bounded(caller) or repetition(request)
+        if refusal is None and request.method != "POST":
+            refusal = version_refusal(request.get(b"mcp-protocol-version"))
         if refusal is not None:
             return refusal
         if caller.modern:

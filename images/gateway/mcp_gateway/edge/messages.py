@@ -48,24 +48,34 @@ class Message:
         return rpc_error(400 if self.modern else 200, code, message, id=self.id, data=data, reason=reason)
 
 
-def version_refusal(request: Request) -> Answer | None:
-    """Refuse a request whose routing headers are repeated or whose version is unknown.
-
-    The edge can't vouch for the meaning of messages of a version that it doesn't know.
-    """
+def repetition(request: Request) -> Answer | None:
+    """Refuse a request whose routing headers are repeated, as server and edge could follow different ones."""
     if request.has_repeated_headers:
         for name in _ROUTING_HEADERS:
             if len(request.get_all(name)) > 1:
                 return rpc_error(400, answers.HEADER_MISMATCH, f"{name.decode()} was sent more than once")
-    version = request.get(b"mcp-protocol-version")
+    return None
+
+
+def version_refusal(version: bytes | None, body: dict[str, Any] | None = None) -> Answer | None:
+    """Refuse a version that the edge doesn't know: it couldn't vouch for the meaning of the messages.
+
+    A `body` whose `_meta` names a version is of the era in which requests stand alone: of the versions that it could
+    be repeated in, only that era's is named. The others are agreed on by `initialize`.
+    """
     if version is None or version == MODERN or version in LEGACY_VERSIONS:
         return None
-    requested = version.decode("ascii", "replace")[:64]
+    meta = (body.get("params") or {}).get("_meta") if body is not None else None
+    alone = meta is not None and _VERSION_KEY in meta
     return rpc_error(
         400,
         answers.UNSUPPORTED_VERSION,
         "Unsupported protocol version",
-        data={"supported": SUPPORTED_VERSIONS, "requested": requested},
+        id=body.get("id") if body is not None else None,
+        data={
+            "supported": [MODERN.decode()] if alone else SUPPORTED_VERSIONS,
+            "requested": version.decode("ascii", "replace")[:64],
+        },
     )
 
 
@@ -86,11 +96,14 @@ def message(request: Request) -> Message | Answer:
     identifier = value.get("id")
     if problem := _problem(value, method, params, identifier):
         return rpc_error(400, answers.INVALID_REQUEST, problem)
+    version = request.get(b"mcp-protocol-version")
+    if refusal := version_refusal(version, value):
+        return refusal
     read = Message(
         id=identifier,
         method=method,
         tool=_tool(method, params),
-        modern=request.get(b"mcp-protocol-version") == MODERN,
+        modern=version == MODERN,
         body=body,
     )
     if disagreement := _disagreement(request, read, params):
