@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -266,3 +267,21 @@ def test_a_list_that_cannot_be_read_does_not_pass(world: World) -> None:
     ):
         world.upstream.behaviour = lambda handler, seen, b=body, h=headers: answer(handler, 200, b, h)  # type: ignore[misc]
         assert world.call(LIST, "shop").status == 502
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"result":{"tools":[{"name":["buy"]}]}}',
+        b'{"result":{"tools":[],"x":' + b"[" * 300 + b"]" * 300 + b"}}",
+        b"[" * 900 + b"]" * 900,
+    ],
+    ids=["a name that is no text", "too deep to be written", "too deep to be walked"],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_list_that_cannot_be_filtered_ends_the_answer_at_once(world: World, body: bytes, stream: bool) -> None:
+    kind = "text/event-stream" if stream else "application/json"
+    text = b"data: " + body + b"\n\n" if stream else body
+    world.upstream.behaviour = lambda handler, seen: answer(handler, 200, text, {"Content-Type": kind})
+    with pytest.raises((HTTPException, ConnectionError)):
+        world.call(LIST, "shop")

@@ -26,6 +26,15 @@ def without_tools(message: Any, allowed: frozenset[str]) -> Any:
     return {**message, "result": {**result, "tools": kept}}
 
 
+def _filtered(text: bytes, allowed: frozenset[str]) -> bytes:
+    """The JSON `text` without the tools that aren't allowed; raises ValueError for what can't be read or written."""
+    try:
+        return orjson.dumps(without_tools(orjson.loads(text), allowed))
+    except (TypeError, RecursionError) as error:
+        # A name that can't be looked up, or a nesting that one of the three steps gives up on.
+        raise ValueError("the list of tools is malformed") from error
+
+
 class JsonListing:
     """Filters an answer in `application/json`: read whole, then written anew."""
 
@@ -45,7 +54,7 @@ class JsonListing:
     def finish(self) -> bytes:
         """The filtered answer; raises ValueError when it isn't JSON."""
         whole = b"".join(self._parts)
-        return orjson.dumps(without_tools(orjson.loads(whole), self._allowed)) if whole else b""
+        return _filtered(whole, self._allowed) if whole else b""
 
 
 class EventListing:
@@ -53,7 +62,7 @@ class EventListing:
 
     def __init__(self, allowed: frozenset[str]):
         self._allowed = allowed
-        self._rest = b""
+        self._rest: list[bytes] = []
         self._after_return = False
         self._lines: list[bytes] = []
         self._size = 0
@@ -65,7 +74,12 @@ class EventListing:
             raise ValueError("an event is too long")
         if self._after_return and data.startswith(b"\n"):
             data = data[1:]
-        text = self._rest + data
+        self._rest.append(data)
+        if _LINE_END.search(data) is None:
+            # Not joined yet: a long line that comes in many pieces would be copied for each.
+            self._after_return = False
+            return b""
+        text = b"".join(self._rest)
         # A carriage return ends a line at once, as events must not wait; a line feed after it is its second half.
         self._after_return = text.endswith(b"\r")
         passed = []
@@ -77,7 +91,7 @@ class EventListing:
                 self._lines.append(line)
             else:
                 passed.append(self._event())
-        self._rest = text[start:]
+        self._rest = [text[start:]]
         return b"".join(passed)
 
     def finish(self) -> bytes:
@@ -91,8 +105,7 @@ class EventListing:
         content = b"\n".join(data)
         if content:
             kept = [line for line in lines if line != b"data" and not line.startswith(b"data:")]
-            message = orjson.dumps(without_tools(orjson.loads(content), self._allowed))
-            lines = [*kept, b"data: " + message]
+            lines = [*kept, b"data: " + _filtered(content, self._allowed)]
         return b"\n".join((*lines, b"", b""))
 
 
