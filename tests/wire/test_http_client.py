@@ -193,3 +193,21 @@ async def test_the_checked_address_is_the_one_connected_to(monkeypatch: pytest.M
 def test_a_request_that_could_hold_another_is_not_built(target: bytes, header: tuple[bytes, bytes]) -> None:
     with pytest.raises(ValueError, match="CR, LF"):
         request_head(b"GET", target, [header])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"HTTP/1.1 200 OK\r\nx: " + b"y" * 200_000,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n" + b"x: y\r\n" * 50_000,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: " + b"y" * 200_000,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"y" * 200_000,
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 10_000,
+    ],
+    ids=["head", "trailers", "a trailer", "a chunk's extension", "interim answers"],
+)
+async def test_a_server_cannot_fill_the_memory_with_what_is_no_body(text: bytes) -> None:
+    async with Upstream(text) as port:
+        answer = Answer()
+        Pool(Target("127.0.0.1", port)).send(GET, answer)
+        assert isinstance(await asyncio.wait_for(answer.ended, 2), UpstreamError)

@@ -53,13 +53,25 @@ class Sink(Protocol):
 class Call:
     """One request under way: `cancel` drops it, `pause` and `resume` hold the answer back."""
 
-    __slots__ = ("_paused", "answered", "connection", "head_only", "pool", "request", "sink", "started", "tried")
+    __slots__ = (
+        "_paused",
+        "answered",
+        "connection",
+        "head_only",
+        "pool",
+        "repeatable",
+        "request",
+        "sink",
+        "started",
+        "tried",
+    )
 
-    def __init__(self, pool: Pool, request: bytes, sink: Sink, *, head_only: bool):
+    def __init__(self, pool: Pool, request: bytes, sink: Sink, *, head_only: bool, repeatable: bool):
         self.pool = pool
         self.request = request
         self.sink: Sink | None = sink
         self.head_only = head_only
+        self.repeatable = repeatable
         self.connection: Connection | None = None
         self.answered = False
         self.tried = False
@@ -95,10 +107,10 @@ class Connection(asyncio.Protocol):
     """One connection; at most one call at a time."""
 
     __slots__ = (
+        "_bodiless_bytes",
         "_body_until_close",
         "_closed",
         "_finished",
-        "_head_bytes",
         "_headers",
         "_in_head",
         "_parser",
@@ -119,7 +131,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._headers: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
+        self._bodiless_bytes = 0
         self._body_until_close = False
         self._closed = False
         self._finished = False
@@ -134,6 +146,7 @@ class Connection(asyncio.Protocol):
         self.call = call
         call.connection = self
         self._reusable = False
+        self._bodiless_bytes = 0
         if self._transport is not None:
             self._transport.write(call.request)
 
@@ -172,6 +185,7 @@ class Connection(asyncio.Protocol):
         if self.call is None:
             self.close()
             return
+        self._bodiless_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
@@ -183,11 +197,9 @@ class Connection(asyncio.Protocol):
             if self._finished:
                 # Not before all bytes are parsed: what follows the answer must never meet the next call.
                 self._settle()
-            elif self._in_head:
-                self._head_bytes += len(data)
-                if self._head_bytes > MAX_HEAD_BYTES:
-                    self._fail(UpstreamError(f"the upstream's answer has a head of over {MAX_HEAD_BYTES} bytes"))
-            elif self.call is not None and self.call.sink is not None:
+            elif self._bodiless_bytes > MAX_HEAD_BYTES:
+                self._fail(UpstreamError(f"the upstream sent over {MAX_HEAD_BYTES} bytes of head, framing or trailers"))
+            elif not self._in_head and self.call is not None and self.call.sink is not None:
                 self.call.sink.on_read_end()
 
     def eof_received(self) -> None:
@@ -207,7 +219,7 @@ class Connection(asyncio.Protocol):
                 sink.on_end()
             return
         stale = self.reused and not call.answered and not call.tried and time.monotonic() - call.started < STALE_SECONDS
-        if stale:
+        if stale and call.repeatable:
             call.tried = True
             self.pool.open_for(call)
         else:
@@ -218,7 +230,6 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Begin an answer."""
         self._headers = []
-        self._head_bytes = 0
         self._in_head = True
         self._body_until_close = False
         if self.call is not None:
@@ -227,8 +238,9 @@ class Connection(asyncio.Protocol):
             self._reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        self._headers.append((name.lower(), value))
+        """Keep a header; trailers are ignored (RFC 9110 section 6.5.1)."""
+        if self._in_head:
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Hand the head on, unless it is an interim answer (RFC 9110 section 15.2)."""
@@ -252,6 +264,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Hand a piece of the body on."""
+        self._bodiless_bytes = 0
         if self.call is not None and self.call.sink is not None:
             self.call.sink.on_data(data)
 

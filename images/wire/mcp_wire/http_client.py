@@ -79,12 +79,14 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._shut = False
 
-    def send(self, request: bytes, sink: Sink, *, head_only: bool = False) -> Call:
+    def send(self, request: bytes, sink: Sink, *, head_only: bool = False, repeatable: bool = False) -> Call:
         """Send `request` (head and body) and return the call; `head_only` for HEAD, whose answer has no body.
 
-        Failures arrive at the sink, never as exceptions, and maybe before this returns.
+        A `repeatable` request is sent once more after it met a connection that the server was closing. The server may
+        have acted on the first, so what isn't idempotent must not be (RFC 9110 section 9.2.2). Failures arrive at the
+        sink, never as exceptions, and maybe before this returns.
         """
-        call = Call(self, request, sink, head_only=head_only)
+        call = Call(self, request, sink, head_only=head_only, repeatable=repeatable)
         call.started = now = time.monotonic()
         while self._idle:
             connection = self._idle.pop()

@@ -141,6 +141,25 @@ def test_a_stale_connection_is_tried_once_more_but_a_call_that_began_is_not(worl
     assert calls == 4
 
 
+def test_a_tool_is_not_called_twice_because_a_connection_broke(world: World) -> None:
+    calls = 0
+
+    def act_then_close(handler: BaseHTTPRequestHandler, seen: Seen) -> None:
+        nonlocal calls
+        if b"tools/call" in seen.body:
+            calls += 1
+            handler.close_connection = True
+            handler.connection.shutdown(socket.SHUT_RDWR)
+        else:
+            echo(handler, seen)
+
+    world.upstream.behaviour = act_then_close
+    assert world.call(PING).status == 200
+    pay = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "pay"}}
+    assert world.call(pay).status == 502
+    assert calls == 1
+
+
 @rule(19)
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433", "0"])
 def test_a_public_server_is_not_sought_at_an_inner_address(world: World, host: str) -> None:

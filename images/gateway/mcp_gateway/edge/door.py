@@ -21,7 +21,7 @@ from mcp_gateway.edge.audit import Audit
 from mcp_gateway.edge.call import Caller, McpCall, head_start, request_prefix
 from mcp_gateway.edge.control import MAX_BODY_BYTES, METHODS, ControlCall, control_request, is_forwarded, unavailable
 from mcp_gateway.edge.document import MAX_REQUEST_BYTES, Document, Route
-from mcp_gateway.edge.messages import MODERN, Message, message, repetition, version_refusal
+from mcp_gateway.edge.messages import MODERN, REPEATABLE, Message, message, repetition, version_refusal
 from mcp_gateway.edge.rates import Rates
 from mcp_gateway.edge.relay import Relay, Wire
 from mcp_gateway.edge.tokens import NOT_BEFORE_LEEWAY_SECONDS, Token, Verifier, is_live
@@ -163,7 +163,12 @@ class Door:
             return
         if caller is None:
             relay = ControlCall(request, exchange, self.wire, edge.active)
-            relay.send(edge.control, control_request(request, document), head_only=request.method == "HEAD")
+            relay.send(
+                edge.control,
+                control_request(request, document),
+                repeatable=request.method in ("GET", "HEAD"),
+                head_only=request.method == "HEAD",
+            )
             return
         if not edge.is_current(document, caller):
             self._refuse(exchange, request, caller, answers.NOT_FOUND)
@@ -199,7 +204,8 @@ class Door:
             data = caller.prefix + b"\r\n"
         else:
             data = b"%bcontent-length: %d\r\n\r\n%b" % (caller.prefix, len(read.body), read.body)
-        call.send(edge.upstreams.pool(caller.route.upstream), data)
+        repeatable = read is None or read.method in REPEATABLE
+        call.send(edge.upstreams.pool(caller.route.upstream), data, repeatable=repeatable)
 
     def _head(self, request: Request, exchange: Exchange) -> Answer | None:
         document = self._edge.document

@@ -95,7 +95,7 @@ def _take(body: bytes, put_in_force: Callable[[Document], None], told: str) -> t
 async def _poll(pool: Pool, version: str) -> tuple[int, bytes]:
     target = f"/internal/edge?after={quote(version, safe='')}".encode()
     whole = _Whole()
-    call = pool.send(request_head(b"GET", target, [(b"host", b"control")]), whole)
+    call = pool.send(request_head(b"GET", target, [(b"host", b"control")]), whole, repeatable=True)
     try:
         async with asyncio.timeout(HOLD_SECONDS):
             return await whole.future

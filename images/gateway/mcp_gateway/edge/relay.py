@@ -95,12 +95,12 @@ class Relay:
         self.body = b""
         self.answer_bytes = 0
 
-    def send(self, pool: Pool, request: bytes, *, head_only: bool = False) -> None:
-        """Send the request; everything else follows from the answer."""
+    def send(self, pool: Pool, request: bytes, *, repeatable: bool, head_only: bool = False) -> None:
+        """Send the request; everything else follows from the answer. `repeatable` is as in `Pool.send`."""
         self.active.add(self)
         self.holds = not head_only
         self.exchange.on_disconnect = self.disconnected
-        call = pool.send(request, self, head_only=head_only)
+        call = pool.send(request, self, head_only=head_only, repeatable=repeatable)
         if self in self.active:
             self.call = call
 
