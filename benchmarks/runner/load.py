@@ -78,13 +78,14 @@ class Connection(asyncio.Protocol):
 
 
 class Session:
-    """An MCP session."""
+    """An MCP session; `headers` go with each request."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         self._url = urlsplit(url)
         self._connection: Connection | None = None
         self._headers: dict[str, str] = {}
-        self._extra = ""
+        self._fixed = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+        self._extra = self._fixed
         self._next = 1
 
     async def open(self) -> None:
@@ -95,7 +96,7 @@ class Session:
         if result.get("protocolVersion") is None:
             raise LoadError(f"initialize answered {result}")
         session = self._headers.get("mcp-session-id")
-        self._extra = f"MCP-Protocol-Version: {result['protocolVersion']}\r\n"
+        self._extra = f"{self._fixed}MCP-Protocol-Version: {result['protocolVersion']}\r\n"
         self._extra += f"Mcp-Session-Id: {session}\r\n" if session else ""
         await self._post({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
