@@ -16,6 +16,7 @@ from mcp.types import CallToolResult
 from tests.e2e.deployed import STACK, Deployed
 from tests.e2e.sign_in import Person
 from tests.e2e.test_quickstart import call, text
+from tests.gateway.rules import rule
 
 pytestmark = [pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(1800)]
 
@@ -77,16 +78,14 @@ def test_only_the_launcher_has_the_docker_socket_and_it_has_no_network(deployed:
 @pytest.fixture
 def metadata_host() -> Iterator[str]:
     """A metadata service of the test's own, on an interface that it makes and takes away."""
-    subprocess.run(["ip", "link", "add", "mcp-meta", "type", "dummy"], check=True)
-    subprocess.run(["ip", "addr", "add", f"{METADATA}/32", "dev", "mcp-meta"], check=True)
-    subprocess.run(["ip", "link", "set", "mcp-meta", "up"], check=True)
+    subprocess.run(["ip", "addr", "add", f"{METADATA}/32", "dev", "lo"], check=True)
     server = subprocess.Popen(["python3", "-m", "http.server", "80", "--bind", METADATA, "--directory", "/var/empty"])
     try:
         yield METADATA
     finally:
         server.kill()
         server.wait()
-        subprocess.run(["ip", "link", "del", "mcp-meta"], check=True)
+        subprocess.run(["ip", "addr", "del", f"{METADATA}/32", "dev", "lo"], check=True)
 
 
 @pytest.fixture
@@ -115,6 +114,7 @@ def addresses(container: Container) -> list[str]:
     return [each["IPAddress"] for each in networks if each["IPAddress"]]
 
 
+@rule(97, 99)
 @pytest.mark.browser
 async def test_a_server_reaches_nothing_but_its_callers(
     deployed: Deployed, alice: Person, metadata_host: str, host_service: int
@@ -159,16 +159,19 @@ async def test_a_server_reaches_nothing_but_its_callers(
 
 
 @pytest.mark.browser
-async def test_the_probe_would_find_an_open_way(deployed: Deployed, alice: Person, host_service: int) -> None:
-    """The same probe, from a network that isn't internal, reaches the host: so that the test above can fail."""
+async def test_the_probe_would_find_an_open_way(
+    deployed: Deployed, alice: Person, metadata_host: str, host_service: int
+) -> None:
+    """From a network that isn't internal the same probe reaches host and metadata: so that the test above can fail."""
     engine = docker.from_env()
     network = engine.networks.create("mcp-e2e-open-way", driver="bridge")
     try:
         network.connect(f"mcp-{STACK}-fixture")
         gateway = engine.networks.get("mcp-e2e-open-way").attrs["IPAM"]["Config"][0]["Gateway"]
         async with alice.connect(deployed.server("fixture")) as client:
-            answer = json.loads(await call(client, "connect", {"host": gateway, "port": host_service, "seconds": 2}))
-            assert answer["outcome"] == "ok"
+            for address, port in ((gateway, host_service), (metadata_host, 80)):
+                answer = json.loads(await call(client, "connect", {"host": address, "port": port, "seconds": 2}))
+                assert answer["outcome"] == "ok", (address, answer)
     finally:
         network.disconnect(f"mcp-{STACK}-fixture")
         network.remove()

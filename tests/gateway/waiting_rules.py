@@ -19,7 +19,5 @@ WAITING: Final[dict[int, str]] = {
     70: _BROKER + "nothing mints a requestState yet; those of servers pass through unchanged",
     72: _BROKER + "only it opens authorization URLs of upstreams",
     90: "the gateway keeps no answers of servers; it waits for composite servers, which may",
-    97: "waits for the end-to-end tests of hosted containers to carry its number: they try what a server can reach",
     98: "servers come from the stack's catalog only; it waits for a way to start a server from a page",
-    99: "waits for the end-to-end tests of hosted containers to carry its number: they read environments",
 }
