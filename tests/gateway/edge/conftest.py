@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -26,4 +27,9 @@ def world(shared_world: World) -> Iterator[World]:
     before = copy.deepcopy(shared_world.document)
     yield shared_world
     if shared_world.document != before:
-        shared_world.publish(lambda document: document.update(before))
+
+        def put_back(document: dict[str, Any]) -> None:
+            document.clear()
+            document.update(before)
+
+        shared_world.publish(put_back)

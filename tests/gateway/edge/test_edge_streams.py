@@ -6,13 +6,15 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.gateway.edge.edge_world import HOST, Seen, World, answer, echo, new_world
+from tests.gateway.edge.edge_world import HOST, Seen, Signer, World, answer, echo, new_world
 from tests.gateway.rules import rule
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -270,3 +272,45 @@ def test_workers_share_the_port(tmp_path: Path) -> None:
         assert len(world.audit(40)) >= 40
         assert len({file.name for file in (tmp_path / "audit").iterdir()}) == 2
         assert world.stop() == 0
+
+
+def late_body(world: World, change: Callable[[dict[str, Any]], None]) -> int:
+    """The status that a connection gets that has made a call and sends a second one whose body comes after a change."""
+    body = json.dumps(PING).encode()
+    head = (
+        f"POST /mcp-connect/time HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {world.token()}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    with socket.create_connection(("127.0.0.1", world.port), timeout=5) as connection:
+        connection.sendall(head + body)
+        assert status(connection) == 200
+        connection.sendall(head)
+        time.sleep(0.2)
+        world.publish(change)
+        connection.sendall(body)
+        return status(connection)
+
+
+def status(connection: socket.socket) -> int:
+    response = HTTPResponse(connection)
+    response.begin()
+    response.read()
+    return response.status
+
+
+def test_a_late_body_goes_where_the_new_document_says_and_with_its_credentials(world: World) -> None:
+    def move(document: dict[str, Any]) -> None:
+        route = next(server for server in document["servers"] if server["id"] == "time")
+        route["upstream"] = {**route["upstream"], "url": world.other.url, "headers": {"X-Key": "new"}}
+
+    world.publish(lambda document: document["servers"][0]["upstream"]["headers"].update({"X-Key": "old"}))
+    assert late_body(world, move) == 200
+    (seen,) = world.other.requests
+    assert seen.get("X-Key") == "new"
+    assert seen.get("Host") == world.other.url.split("/")[2]
+
+
+def test_a_late_body_is_refused_when_the_tokens_key_is_gone(world: World) -> None:
+    new = {"keys": [Signer("k2").jwk()]}
+    assert late_body(world, lambda document: document.update(jwks=new)) == 401
+    assert len(world.upstream.requests) == 1

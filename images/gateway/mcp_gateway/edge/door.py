@@ -132,19 +132,21 @@ class _Before:
 class Door:
     """Judges the requests of one connection, which come one after the other."""
 
-    __slots__ = ("_before", "_caller", "_edge", "wire")
+    __slots__ = ("_before", "_caller", "_document", "_edge", "wire")
 
     wire: Wire
 
     def __init__(self, edge: Edge):
         self._edge = edge
         self._caller: Caller | None = None
+        self._document: Document | None = None
         self._before: _Before | None = None
 
     def on_head(self, request: Request, exchange: Exchange) -> None:
         """Refuse what the head gives reason to refuse, and bound the body."""
         edge = self._edge
         before = self._before
+        self._document = edge.document
         if before is not None and before.head is request.head and before.document is edge.document:
             self._caller = caller = before.caller.again()
             answer = self._judged_again(request, caller)
@@ -157,10 +159,16 @@ class Door:
 
     def on_request(self, request: Request, exchange: Exchange) -> None:
         """Judge the body and carry the request."""
-        edge, caller = self._edge, self._caller
+        edge = self._edge
         document = edge.document
         if document is None:
             return
+        if document is not self._document:
+            # The body took its time: nothing that the head was judged by, or that was prepared from it, holds any more.
+            self.on_head(request, exchange)
+            if exchange.answered:
+                return
+        caller = self._caller
         if caller is None:
             relay = ControlCall(request, exchange, self.wire, edge.active)
             relay.send(
@@ -169,9 +177,6 @@ class Door:
                 repeatable=request.method in ("GET", "HEAD"),
                 head_only=request.method == "HEAD",
             )
-            return
-        if not edge.is_current(document, caller):
-            self._refuse(exchange, request, caller, answers.NOT_FOUND)
             return
         read: Message | None = None
         if request.method == "POST":
