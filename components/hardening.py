@@ -8,6 +8,11 @@ CAPABILITIES_DROPPED: Final = ("ALL",)
 SECURITY_OPTIONS: Final = ("no-new-privileges:true",)
 """Seccomp is not named: Docker's default profile then holds."""
 
+LOG_DRIVER: Final = "json-file"
+LOG_OPTIONS: Final = {"max-size": "10m", "max-file": "5"}
+"""Docker keeps a container's output for ever otherwise: a server that talks, or a stranger who is refused again and
+again, would fill the host's disk."""
+
 GATEWAY_UID: Final = 10_001
 FIRST_SERVER_UID: Final = 20_000
 SERVER_UIDS: Final = 40_000

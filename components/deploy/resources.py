@@ -92,6 +92,8 @@ class Resources:
             ulimits=[docker.ContainerUlimitArgs(name="nproc", soft=spec.processes, hard=spec.processes)],
             dns=list(spec.dns) or None,
             runtime=spec.runtime,
+            log_driver=spec.log_driver,
+            log_opts=dict(spec.log_options),
             start=spec.start,
             must_run=spec.start and not spec.one_shot,
             attach=spec.one_shot,

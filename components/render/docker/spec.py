@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from components import hardening
 from components.plan.text import Json, Text
@@ -98,6 +98,10 @@ class Health:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec:
     """A container (`docker.Container`), hardened unless a named deviation says otherwise."""
+
+    log_driver: ClassVar[str] = hardening.LOG_DRIVER
+    log_options: ClassVar[Mapping[str, str]] = hardening.LOG_OPTIONS
+    """The same for every container; there is no departure from it."""
 
     name: str
     image: str

@@ -100,6 +100,14 @@ def test_the_engine_is_told_the_limits(resources: dict[str, Recorded]) -> None:
     assert (delivery["start"], delivery["mustRun"]) == (False, False)
 
 
+def test_no_containers_output_fills_the_disk(resources: dict[str, Recorded]) -> None:
+    containers = [each for each in resources.values() if each.token == CONTAINER]
+    assert containers
+    for each in containers:
+        assert each.inputs["logDriver"] == "json-file", each.name
+        assert each.inputs["logOpts"] == {"max-size": "10m", "max-file": "5"}, each.name
+
+
 def test_contexts_are_written_once_and_hold_nothing_else(tmp_path: Path) -> None:
     deployed(full(), tmp_path)
     folder = next(folder for folder in (tmp_path / "build" / "images").iterdir() if folder.name.startswith("builder-"))
