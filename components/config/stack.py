@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from components.catalog.document import ResourcesDocument
+from components.config.native_redirect_uris import native_redirect_uri
 
 NAMESPACE = "mcp-hosting"
 SECRET_KEYS = ("secrets", "passwords")
@@ -205,6 +206,8 @@ class Registration(Model):
     """Client ID metadata documents."""
     metadata_domains: Texts = ()
     """The documents' hosts; empty: any public host."""
+    native_redirect_uris: Annotated[tuple[Annotated[str, AfterValidator(native_redirect_uri)], ...], Strict(False)] = ()
+    """Whole redirect URIs of desktop apps with a scheme of their own (`cursor://…`): docs/connect.md."""
 
 
 class Limits(Model):

@@ -200,6 +200,7 @@ class Registration:
     dynamic: bool
     metadata_documents: bool
     metadata_domains: tuple[str, ...]
+    native_redirect_uris: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

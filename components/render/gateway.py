@@ -28,6 +28,7 @@ def gateway_document(plan: HostingPlan) -> dict[str, Json]:
             "dynamic": gateway.registration.dynamic,
             "metadataDocuments": gateway.registration.metadata_documents,
             "metadataDomains": list(gateway.registration.metadata_domains),
+            "nativeRedirectUris": list(gateway.registration.native_redirect_uris),
         },
         "users": [_user(user) for user in gateway.users],
         "servers": [_server(server, gateway) for server in plan.servers],

@@ -53,7 +53,7 @@ def gateway_document(**changes: Any) -> dict[str, Any]:
         "allowedHosts": ["127.0.0.1:8765"],
         "allowedOrigins": [PUBLIC_URL],
         "tokens": {"accessSeconds": 300, "refreshSeconds": 2592000, "codeSeconds": 60},
-        "registration": {"dynamic": True, "metadataDocuments": True, "metadataDomains": []},
+        "registration": registration(),
         "users": [user("alice"), user("bob")],
         "servers": [
             server("time"),
@@ -62,6 +62,11 @@ def gateway_document(**changes: Any) -> dict[str, Any]:
             server("hidden", access=nobody),
         ],
     } | changes
+
+
+def registration(**changes: Any) -> dict[str, Any]:
+    """The gateway document's way of registration."""
+    return {"dynamic": True, "metadataDocuments": True, "metadataDomains": [], "nativeRedirectUris": []} | changes
 
 
 def user(login: str, /, **changes: Any) -> dict[str, Any]:

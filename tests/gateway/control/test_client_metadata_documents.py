@@ -15,7 +15,7 @@ import pytest
 from mcp_gateway.authorization.client_documents import UnusableClient, cache_seconds, check_client_url
 from mcp_gateway.authorization.ssrf import GuardedFetch
 
-from tests.gateway.control.control_site import HOST, Site, gateway_document
+from tests.gateway.control.control_site import HOST, Site, gateway_document, registration
 from tests.gateway.control.flows import App, inputs, query_of, signed_in
 from tests.gateway.rules import rule
 
@@ -228,8 +228,7 @@ def test_how_long_headers_let_a_document_be_kept() -> None:
 async def test_domains_can_be_restricted(site: Site, publisher: Publisher, app: App) -> None:
     browser = await signed_in(site)
     for domains, status in ((["other.example"], 400), (["*.app.example"], 400), ([HOST], 200), (["*.example"], 200)):
-        registration = {"dynamic": True, "metadataDocuments": True, "metadataDomains": domains}
-        assert await site.deliver(gateway_document(registration=registration)) == []
+        assert await site.deliver(gateway_document(registration=registration(metadataDomains=domains))) == []
         assert (await app.authorize(browser)).status_code == status
 
 

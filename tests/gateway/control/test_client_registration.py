@@ -123,11 +123,11 @@ async def test_a_name_is_shown_escaped_on_one_line(site: Site) -> None:
 
 def test_scopes_that_do_not_exist_are_replaced() -> None:
     body = b'{"redirect_uris": ["https://a.example/"], "scope": "openid everything"}'
-    assert parse_registration(body).scope == "mcp"
+    assert parse_registration(body, ()).scope == "mcp"
 
 
 def test_a_client_without_a_name_gets_one() -> None:
-    assert parse_registration(b'{"redirect_uris": ["https://a.example/"]}').name == "Unnamed application"
+    assert parse_registration(b'{"redirect_uris": ["https://a.example/"]}', ()).name == "Unnamed application"
 
 
 async def test_unused_clients_are_deleted_after_a_day(site: Site) -> None:

@@ -71,7 +71,7 @@ async def test_probes_for_what_the_server_is_not_get_404(site: Site, path: str) 
 
 @rule(26)
 async def test_ways_of_registration_that_are_off_are_not_announced(site: Site) -> None:
-    off = {"dynamic": False, "metadataDocuments": False, "metadataDomains": []}
+    off = {"dynamic": False, "metadataDocuments": False, "metadataDomains": [], "nativeRedirectUris": []}
     assert await site.deliver(gateway_document(registration=off)) == []
     browser = site.browser()
     metadata = (await browser.get("/.well-known/oauth-authorization-server")).json()

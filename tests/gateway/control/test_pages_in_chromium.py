@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from playwright.async_api import Page, async_playwright
 
-from tests.gateway.control.control_site import HOST, PASSWORDS, Site, gateway_document
+from tests.gateway.control.control_site import HOST, PASSWORDS, Site, gateway_document, registration
 from tests.gateway.control.flows import App, query_of, register
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -116,6 +116,27 @@ async def test_a_remembered_client_is_reached_straight_from_the_sign_in_form(
             if first:
                 await page.get_by_role("button", name="Allow", exact=True).click()
             await page.wait_for_url(f"https://{HOST}:{port}/cb?**")
+
+
+async def test_a_listed_app_is_called_by_its_scheme(published: Site, page: Page) -> None:
+    """No app opens such links here, so what is seen is that Chromium follows the redirect without an objection."""
+    uri = "cursor://anysphere.cursor-mcp/oauth/callback"
+    document = gateway_document(publicUrl=published.url, registration=registration(nativeRedirectUris=[uri]))
+    assert await published.deliver(document) == []
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    app = await register(published, uri)
+    await page.goto(_authorize(app))
+    await page.fill("#login", "alice")
+    await page.fill("#password", PASSWORDS["alice"])
+    await page.keyboard.press("Enter")
+    await page.get_by_text("An app on your own computer receives it").wait_for()
+    async with page.expect_request(lambda request: request.url.startswith("cursor:"), timeout=10_000) as called:
+        await page.get_by_role("button", name="Allow", exact=True).click(no_wait_after=True)
+    url = (await called.value).url
+    assert url.startswith(f"{uri}?code=")
+    assert (await app.redeem(query_of(url)["code"])).status_code == 200
+    assert problems == []
 
 
 async def test_sign_out_in_the_browser(published: Site, page: Page) -> None:

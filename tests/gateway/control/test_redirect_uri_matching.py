@@ -102,7 +102,7 @@ async def test_the_port_of_a_loopback_uri_may_be_another(site: Site) -> None:
 @given(st.text(max_size=40), st.sampled_from([HTTPS, LOOPBACK, "http://[::1]/", "http://localhost?a=b"]))
 def test_only_the_very_uri_or_another_loopback_port_matches(suffix: str, known: str) -> None:
     for candidate in (known + suffix, suffix + known, suffix):
-        if is_registered(candidate, [known]):
+        if is_registered(candidate, [known], ()):
             one, other = urlsplit(candidate), urlsplit(known)
             assert (one.scheme, one.hostname, one.path, one.query) == (
                 other.scheme,
@@ -118,7 +118,7 @@ def test_only_the_very_uri_or_another_loopback_port_matches(suffix: str, known: 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
 def test_what_may_be_registered_is_https_or_loopback_for_every_parser(text: str) -> None:
     for uri in (text, f"https://{text}", f"http://127.0.0.1{text}", f"http://localhost:{text}"):
-        if redirect_uri_problem(uri) is None:
+        if redirect_uri_problem(uri, ()) is None:
             parts = urlsplit(uri)
             assert parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost"})
             assert parts.hostname
@@ -128,7 +128,7 @@ def test_what_may_be_registered_is_https_or_loopback_for_every_parser(text: str)
 
 @given(st.text(max_size=60))
 def test_a_policy_source_never_holds_more_than_one_source(text: str) -> None:
-    source = form_action_source(f"https://{text}")
+    source = form_action_source(f"https://{text}", ())
     assert not set(" ;,'") & set(source)
 
 

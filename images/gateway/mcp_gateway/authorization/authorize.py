@@ -17,7 +17,7 @@ from mcp_gateway.authorization.consent import ConsentHandler
 from mcp_gateway.authorization.consents import has_consented, knows_client
 from mcp_gateway.authorization.errors import OAuthError
 from mcp_gateway.authorization.parameters import Parameters
-from mcp_gateway.authorization.redirect_uris import is_loopback, is_registered, shown_host, with_response
+from mcp_gateway.authorization.redirect_uris import is_loopback, is_registered, is_web, shown_host, with_response
 from mcp_gateway.authorization.requests import KNOWN, AuthorizationRequest, parse_authorization_request
 from mcp_gateway.control.live import Live
 from mcp_gateway.login.attempts import RateLimit
@@ -57,7 +57,8 @@ class AuthorizationHandler:
         if client is None:
             return self._sign_in(request)
         # Nothing is sent to a URI that isn't the client's (OAuth 2.1 section 4.1.2.1, RFC 9700 section 4.11).
-        if not is_registered(redirect_uri, client.redirect_uris):
+        native = self.live.current.registration.native_redirect_uris
+        if not is_registered(redirect_uri, client.redirect_uris, native):
             return self._error_page("invalid_request: redirect_uri is not one that the application has registered.")
         try:
             wanted = parse_authorization_request(parameters)
@@ -103,7 +104,7 @@ class AuthorizationHandler:
             return None
         if self.fetches.take(session.account.subject, self.clock()) > 0:
             raise UnusableClient("Too many applications in a short time: wait a minute.")
-        return await self.documents.find(client_id, registration.metadata_domains)
+        return await self.documents.find(client_id, registration.metadata_domains, registration.native_redirect_uris)
 
     def _registered(self, client_id: str) -> Client | None:
         with self.database.begin() as db:
@@ -112,8 +113,9 @@ class AuthorizationHandler:
     async def _may_skip_consent(
         self, client: Client, redirect_uri: str, wanted: AuthorizationRequest, session: BrowserSession
     ) -> bool:
-        # Any program on the user's machine can listen on loopback and claim to be this client (RFC 8252 section 8.6).
-        if is_loopback(redirect_uri):
+        # Any program on the user's machine can listen on loopback or take an app's scheme, and claim to be this client
+        # (RFC 8252 section 8.6).
+        if not is_web(redirect_uri):
             return False
 
         def consented() -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -57,8 +57,8 @@ def _in_domain(host: str, domain: str) -> bool:
     return host.endswith(domain[1:]) if domain.startswith("*.") else host == domain
 
 
-def parse_client_document(url: str, answer: Answer) -> Client:
-    """The client that a document describes. Raises UnusableClient."""
+def parse_client_document(url: str, answer: Answer, native: Collection[str]) -> Client:
+    """The client that a document describes, with those of its redirect URIs that may be used. Raises UnusableClient."""
     if answer.status != 200:
         raise UnusableClient(f"The application's metadata document answered with status {answer.status}.")
     try:
@@ -74,9 +74,12 @@ def parse_client_document(url: str, answer: Answer) -> Client:
         raise UnusableClient("The application's metadata document has no client_name.")
     if not isinstance(uris, list) or not all(isinstance(uri, str) for uri in uris):
         raise UnusableClient("The application's metadata document has no redirect_uris.")
-    usable = tuple(uri for uri in uris if not redirect_uri_problem(uri))
+    usable = tuple(uri for uri in uris if not redirect_uri_problem(uri, native))
     if not usable:
-        raise UnusableClient("The application's metadata document has no redirect URI that is https or loopback.")
+        raise UnusableClient(
+            "The application's metadata document has no redirect URI that is https, loopback, or listed in the stack's "
+            "gateway.registration.nativeRedirectUris."
+        )
     # A document is public, so it can't hold a secret.
     if document.get("token_endpoint_auth_method", "none") != "none" or "client_secret" in document:
         raise UnusableClient(
@@ -114,23 +117,25 @@ class ClientDocuments:
     fetch: GuardedFetch
     clock: Callable[[], float]
     capacity: int = 1000
-    kept: OrderedDict[str, tuple[Client, float]] = field(default_factory=OrderedDict)
+    kept: OrderedDict[tuple[str, tuple[str, ...]], tuple[Client, float]] = field(default_factory=OrderedDict)
+    """By URL, and by the native redirect URIs that were listed when the document was read."""
 
-    async def find(self, url: str, domains: Sequence[str]) -> Client:
+    async def find(self, url: str, domains: Sequence[str], native: tuple[str, ...]) -> Client:
         """The client with this URL. Raises UnusableClient."""
         check_client_url(url, domains)
-        client, fresh_until = self.kept.get(url, (None, 0.0))
+        key = (url, native)
+        client, fresh_until = self.kept.get(key, (None, 0.0))
         if client is not None and fresh_until > self.clock():
             return client
         try:
             answer = await self.fetch.get(url)
         except Refused as refused:
             raise UnusableClient(f"The application's metadata document is not usable: {refused}.") from None
-        client = parse_client_document(url, answer)
+        client = parse_client_document(url, answer, native)
         now = self.clock()
         if (seconds := cache_seconds(answer.headers, now)) > 0:
-            self.kept[url] = (client, now + seconds)
-            self.kept.move_to_end(url)
+            self.kept[key] = (client, now + seconds)
+            self.kept.move_to_end(key)
             while len(self.kept) > self.capacity:
                 self.kept.popitem(last=False)
         return client

@@ -20,7 +20,14 @@ from mcp_gateway.authorization.consents import remember_consent
 from mcp_gateway.authorization.errors import OAuthError
 from mcp_gateway.authorization.grants import create_grant
 from mcp_gateway.authorization.parameters import read_form
-from mcp_gateway.authorization.redirect_uris import form_action_source, is_loopback, shown_host, with_response
+from mcp_gateway.authorization.redirect_uris import (
+    form_action_source,
+    is_loopback,
+    is_web,
+    redirect_uri_problem,
+    shown_host,
+    with_response,
+)
 from mcp_gateway.authorization.requests import AuthorizationRequest
 from mcp_gateway.control.live import Live
 from mcp_gateway.documents.gateway import Server
@@ -72,7 +79,7 @@ class ConsentHandler:
         )
         return self.pages.render(
             "consent",
-            form_targets=[form_action_source(redirect_uri)],
+            form_targets=[form_action_source(redirect_uri, self.live.current.registration.native_redirect_uris)],
             client=client,
             server=server,
             account=session.account,
@@ -80,6 +87,7 @@ class ConsentHandler:
             redirect_uri=redirect_uri,
             redirect_host=shown_host(redirect_uri),
             loopback=is_loopback(redirect_uri),
+            native=not (is_web(redirect_uri) or is_loopback(redirect_uri)),
             only_loopback=all(is_loopback(uri) for uri in client.redirect_uris),
             ticket=ticket,
             sign_out_token=self.forms.make("sign-out", session.secret, self.clock()),
@@ -96,6 +104,10 @@ class ConsentHandler:
         if session is None or not ticket:
             return self.pages.error(
                 403, "This page has expired", "Go back to the application and connect again to get a new one."
+            )
+        if redirect_uri_problem(ticket["redirect_uri"], self.live.current.registration.native_redirect_uris):
+            return self.pages.error(
+                400, "The application's request can't be granted", "Its redirect URI is not accepted here any more."
             )
         if form.get("decision") != "allow":
             self.audit.record(

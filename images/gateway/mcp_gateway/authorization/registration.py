@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,8 +49,8 @@ class RegistrationRequest:
     application_type: str
 
 
-def parse_registration(body: bytes) -> RegistrationRequest:
-    """Check client metadata.
+def parse_registration(body: bytes, native: Collection[str]) -> RegistrationRequest:
+    """Check client metadata; `native` are the redirect URIs with a private-use scheme that the stack lists.
 
     Raises:
         OAuthError: `invalid_redirect_uri` or `invalid_client_metadata` (RFC 7591 section 3.2.2).
@@ -79,7 +79,7 @@ def parse_registration(body: bytes) -> RegistrationRequest:
         raise OAuthError("invalid_client_metadata", "client_name must be a string")
     return RegistrationRequest(
         name=shown_name(name) or "Unnamed application",
-        redirect_uris=_redirect_uris(metadata),
+        redirect_uris=_redirect_uris(metadata, native),
         auth_method=auth_method,
         grant_types=tuple(grant for grant in GRANT_TYPES if grant in grant_types),
         # Whatever scopes it asks for, there is one to be had (RFC 7591 section 2: the server may replace metadata).
@@ -88,12 +88,12 @@ def parse_registration(body: bytes) -> RegistrationRequest:
     )
 
 
-def _redirect_uris(metadata: Mapping[str, object]) -> tuple[str, ...]:
+def _redirect_uris(metadata: Mapping[str, object], native: Collection[str]) -> tuple[str, ...]:
     uris = metadata.get("redirect_uris")
     if not isinstance(uris, list) or not 1 <= len(uris) <= _MOST_REDIRECT_URIS:
         raise OAuthError("invalid_redirect_uri", f"redirect_uris must be a list of 1 to {_MOST_REDIRECT_URIS} URIs")
     for index, uri in enumerate(uris):
-        problem = redirect_uri_problem(uri) if isinstance(uri, str) else "must be a string"
+        problem = redirect_uri_problem(uri, native) if isinstance(uri, str) else "must be a string"
         if problem:
             raise OAuthError("invalid_redirect_uri", f"redirect_uris[{index}] {problem}")
     return tuple(dict.fromkeys(uris))
@@ -118,7 +118,8 @@ class RegistrationHandler:
 
     async def handle(self, request: Request) -> Response:
         """Register a client."""
-        if not self.live.current.registration.dynamic:
+        registration = self.live.current.registration
+        if not registration.dynamic:
             return Response(status_code=404)
         address = client_address(request)
         if (wait := self.limit.take(address, self.clock())) > 0:
@@ -127,7 +128,8 @@ class RegistrationHandler:
             response.headers["Retry-After"] = str(int(wait) + 1)
             return response
         try:
-            wanted = parse_registration(await read_body(request, "application/json"))
+            body = await read_body(request, "application/json")
+            wanted = parse_registration(body, registration.native_redirect_uris)
             answer = await run_in_threadpool(self._register, wanted)
         except OAuthError as error:
             return error.response()

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from mcp_gateway.documents.fields import Fields
+from mcp_gateway.documents.native_redirect_uris import native_redirect_uri_problem
 from mcp_gateway.documents.public_url import public_url_problem
 
 LONGEST_ACCESS_SECONDS: Final = 3600
@@ -58,11 +59,15 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """How clients may become known; `metadata_domains` empty admits every domain."""
+    """How clients may become known; `metadata_domains` empty admits every domain.
+
+    `native_redirect_uris` are the only URIs with a private-use scheme that a client may be redirected to.
+    """
 
     dynamic: bool
     metadata_documents: bool
     metadata_domains: tuple[str, ...]
+    native_redirect_uris: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +233,11 @@ def _registration(fields: Fields) -> Registration:
         dynamic=fields.flag("dynamic"),
         metadata_documents=fields.flag("metadataDocuments"),
         metadata_domains=fields.texts("metadataDomains"),
+        native_redirect_uris=fields.texts("nativeRedirectUris"),
     )
+    for index, uri in enumerate(registration.native_redirect_uris):
+        if problem := native_redirect_uri_problem(uri):
+            fields.problem(f"nativeRedirectUris[{index}]", problem)
     fields.done()
     return registration
 

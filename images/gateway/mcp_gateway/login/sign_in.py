@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -47,10 +47,12 @@ def safe_onward(onward: str) -> str:
     return "/"
 
 
-def onward_form_target(onward: str) -> str:
+def onward_form_target(onward: str, native: Collection[str]) -> str:
     """The CSP source of the client that an authorization request may redirect to at once, or the empty string."""
     path, _, query = onward.partition("?")
-    return form_action_source(dict(parse_qsl(query)).get("redirect_uri", "")) if path == AUTHORIZE_PATH else ""
+    if path != AUTHORIZE_PATH:
+        return ""
+    return form_action_source(dict(parse_qsl(query)).get("redirect_uri", ""), native)
 
 
 @dataclass
@@ -84,7 +86,7 @@ class SignInHandler:
         response = self.pages.render(
             "sign-in",
             status=status,
-            form_targets=[onward_form_target(onward)],
+            form_targets=[onward_form_target(onward, self.live.current.registration.native_redirect_uris)],
             onward=onward,
             connecting=onward.startswith(AUTHORIZE_PATH),
             login=login,
