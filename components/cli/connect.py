@@ -70,6 +70,6 @@ def run(args: argparse.Namespace) -> int:
             ]
         )
     servers = dict(sorted(outputs(args.stack)["servers"].items()))
-    sys.stderr.write(f"{args.client}: {client.place}\n")
+    sys.stderr.write(f"{args.client}: {client.place}; more in docs/connect.md\n")
     sys.stdout.write(json.dumps(client.configuration(servers), indent=2) + "\n")
     return 0
