@@ -15,6 +15,8 @@ from argon2 import PasswordHasher
 from tests.gateway.control.control_site import Site, gateway_document, server, user
 from tests.gateway.control.flows import claims, register, sign_in, signed_in
 
+EVERYONE = {"everyone": True, "users": [], "groups": []}
+
 
 async def test_a_new_password_hash_resets_the_password_and_ends_everything(site: Site) -> None:
     app, browser = await register(site), await signed_in(site)
@@ -168,3 +170,21 @@ async def test_signing_keys_rotate_without_a_gap(site: Site) -> None:
 def _kid(tokens: dict[str, str]) -> str:
     header = tokens["access_token"].split(".")[0]
     return str(json.loads(base64.urlsafe_b64decode(header + "=="))["kid"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"access": EVERYONE, "userHeaders": {"bob": {"X-Api-Key": "spaced "}}},
+        {"access": EVERYONE, "userHeaders": {"bob": {"X-Mcp-User": "alice"}}},
+        {"id": "under_score", "path": "/mcp-connect/under_score"},
+    ],
+    ids=["a value with a blank at its end", "a header of the edge's own", "an id that the edge doesn't take"],
+)
+async def test_what_the_edge_would_refuse_is_not_acknowledged_as_done(site: Site, change: dict[str, object]) -> None:
+    """The edge would keep its last document, and a user who is removed by the same deploy would stay."""
+    before = await site.edge()
+    problems = await site.deliver(gateway_document(servers=[server("time") | change], users=[user("bob")]))
+    assert len(problems) == 1
+    assert problems[0].startswith("servers[0].")
+    assert await site.edge() == before

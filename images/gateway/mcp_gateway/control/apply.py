@@ -14,8 +14,11 @@ from mcp_gateway.audit.events import AuditLog
 from mcp_gateway.authorization.grants import end_what_is_not_usable
 from mcp_gateway.control.feed import EdgeFeed
 from mcp_gateway.control.live import Live
+from mcp_gateway.documents.edge import EdgeState, edge_document
 from mcp_gateway.documents.files import DOCUMENT_NAME, acknowledge
 from mcp_gateway.documents.gateway import GatewayDocument, InvalidDocument, digest, parse_gateway_document
+from mcp_gateway.edge.document import DocumentError
+from mcp_gateway.edge.document import document as compile_for_edge
 from mcp_gateway.login.accounts import apply_users
 from mcp_gateway.state.database import Database
 from mcp_gateway.state.envelope import Envelope, read_secret, write_secret
@@ -45,11 +48,9 @@ class DocumentApplier:
         if raw is None:
             return
         try:
-            document = parse_gateway_document(raw)
+            await self._put_in_force(parse_gateway_document(raw), raw)
         except InvalidDocument as error:
             self.audit.record("document-refused", digest=digest(raw), problems="; ".join(error.problems))
-            return
-        await self._put_in_force(document, raw)
 
     def _kept(self) -> bytes | None:
         with self.database.begin() as db:
@@ -78,6 +79,7 @@ class DocumentApplier:
         self.seen = state
 
     async def _put_in_force(self, document: GatewayDocument, raw: bytes) -> None:
+        self._check_for_edge(document)
         await run_in_threadpool(self._store, document, raw)
         self.live.document = document
         self.in_force = digest(raw)
@@ -90,6 +92,22 @@ class DocumentApplier:
             servers=len(document.servers),
             process=os.getpid(),
         )
+
+    def _check_for_edge(self, document: GatewayDocument) -> None:
+        """Raise InvalidDocument for what the edge would refuse: it would go on by its last document, revocations and
+        removed users unheard, while the deploy says that all is well.
+        """
+        state = EdgeState(
+            subjects={user.login: user.login for user in document.users},
+            keys=[key.public for key in self.live.keys],
+            session_key=self.feed.session_key,
+            revoked_tokens={},
+            revoked_before={},
+        )
+        try:
+            compile_for_edge(edge_document(document, state))
+        except DocumentError as error:
+            raise InvalidDocument(str(error).split("; ")) from None
 
     def _store(self, document: GatewayDocument, raw: bytes) -> None:
         now = int(self.clock())
