@@ -22,7 +22,7 @@ def typed_paths(root: Path) -> list[str]:
 
 
 def ensure_tests(layout: Layout, console: Console) -> None:
-    """Install what only the tests need: Chromium. The npm packages that they run they install into the cache themselves."""
+    """Install what only the tests need: Chromium. Their npm packages they install into the cache themselves."""
     if not (shutil.which("chromium") or shutil.which("chromium-browser")):
         if not may_apt():
             raise EngineError("the tests need Chromium", "install chromium")

@@ -20,6 +20,9 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         yield stack
     finally:
         stack.pulumi("destroy", "--yes", check=False)
+        left, networks = [each.name for each in stack.containers()], stack.networks()
+        stack.remove_volumes()
+        assert (left, networks) == ([], []), "destroy leaves nothing but volumes"
 
 
 @pytest_asyncio.fixture

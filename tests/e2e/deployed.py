@@ -81,6 +81,14 @@ class Deployed:
     def containers(self) -> list[Container]:
         return docker.from_env().containers.list(all=True, filters={"label": f"mcp-hosting.stack={STACK}"})
 
+    def networks(self) -> list[str]:
+        found = docker.from_env().networks.list(filters={"label": f"mcp-hosting.stack={STACK}"})
+        return [str(each.name) for each in found]
+
+    def remove_volumes(self) -> None:
+        for volume in docker.from_env().volumes.list(filters={"label": f"mcp-hosting.stack={STACK}"}):
+            volume.remove()
+
 
 def prepare(home: Path) -> Deployed:
     """The quickstart under another name, port and address range, with passwords set as a user sets them."""
