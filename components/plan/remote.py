@@ -30,9 +30,23 @@ def upstream(
         )
     if url.secrets:
         report.warnings.append("has a secret in its URL, where proxies on the way may log it")
-    elif url.pieces:
-        _check(report, url.plain, allowed=allowance is not None)
+    if (seen := _seen(url)) is not None:
+        _check(report, seen, allowed=allowance is not None)
     return url, "public" if allowance is None else "allowed"
+
+
+def _seen(url: Text) -> str | None:
+    """What can be judged of an URL: all of it, or what stands before its first secret when that names the host.
+
+    Of a host that is secret itself the scheme is judged; the edge judges the address.
+    """
+    start = url.pieces[0] if url.pieces else None
+    if not isinstance(start, str):
+        return None
+    scheme, _, rest = start.partition("://")
+    if not url.secrets or "/" in rest:
+        return start
+    return f"{scheme}://secret.invalid/" if rest or start.endswith("://") else None
 
 
 def _url(report: Report, config: ServerConfig, remote: RemoteConfig, values: Values) -> Text:

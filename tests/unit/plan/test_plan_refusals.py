@@ -55,6 +55,19 @@ def test_all_problems_come_at_once() -> None:
         (NPX, {"everything": {"values": {"OTHER": "x"}}}, ["values.OTHER", "not a setting"]),
         (NPX, {"everything": {"user": "1000"}}, ["servers.everything.user", "containerized"]),
         (NPX, {"everything": {"installAtStart": {"reason": "because I want"}}}, ["installAtStart", "egress"]),
+        *(
+            (
+                changed(REMOTE, env=[SECRET], remoteConfig={"urlTemplate": template}),
+                {"far": GIVEN},
+                ["remoteConfig", wrong],
+            )
+            for template, wrong in (
+                ("http://api.example.org/${TOKEN}/mcp", "plain http"),
+                ("http://${TOKEN}.example.org/mcp", "plain http"),
+                ("https://10.0.0.1/${TOKEN}", "private network"),
+                ("https://169.254.169.254/${TOKEN}", "metadata"),
+            )
+        ),
         (REMOTE, {"far": {"userValues": {"carol": {"X-API-KEY": {"secret": "s"}}}}}, ["userValues.carol", "user"]),
         (NPX, {"everything": {"access": {"groups": ["nobody"]}}}, ["access.groups", "nobody", "group"]),
         (NPX, {"everything": {"resources": {"limits": {"memory": "1Mi"}}}}, ["limits.memory", "at least"]),
