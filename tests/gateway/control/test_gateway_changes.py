@@ -11,6 +11,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 from argon2 import PasswordHasher
+from mcp_gateway.documents.gateway import GatewayDocument
 
 from tests.gateway.control.control_site import Site, gateway_document, server, user
 from tests.gateway.control.flows import claims, register, sign_in, signed_in
@@ -188,3 +189,22 @@ async def test_what_the_edge_would_refuse_is_not_acknowledged_as_done(site: Site
     assert len(problems) == 1
     assert problems[0].startswith("servers[0].")
     assert await site.edge() == before
+
+
+async def test_a_flood_of_refused_token_requests_builds_few_documents(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed, builds = site.control.feed, 0
+    build = feed._build
+
+    def counted(document: GatewayDocument) -> dict[str, object]:
+        nonlocal builds
+        builds += 1
+        time.sleep(0.05)
+        return build(document)
+
+    monkeypatch.setattr(feed, "_build", counted)
+    stranger = site.browser()
+    answers = await asyncio.gather(*(stranger.post("/oauth/token", data={"grant_type": "no"}) for _ in range(40)))
+    assert {answer.status_code for answer in answers} == {400}
+    assert builds < 10

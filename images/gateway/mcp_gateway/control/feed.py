@@ -37,15 +37,25 @@ class EdgeFeed:
     body: bytes = field(default=b"", repr=False)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     building: asyncio.Lock = field(default_factory=asyncio.Lock)
+    asked: int = 0
+    """How often a build has been asked for."""
+    answered: int = 0
+    """The number of the last request that a build has answered."""
     stopping: bool = False
 
     async def refresh(self) -> None:
-        """Build the document anew and wake the edges if it differs. Call it after each change that concerns them."""
+        """Build the document anew and wake the edges if it differs. Call it after each change that concerns them.
+
+        Strangers cause calls (a token request that is refused does), so one build answers all that came before it.
+        """
+        self.asked = mine = self.asked + 1
         async with self.building:
             document = self.live.document
-            if document is None:
+            if document is None or self.answered >= mine:
                 return
+            begun = self.asked
             content = await run_in_threadpool(self._build, document)
+            self.answered = begun
             if content["version"] == self.version:
                 return
             self.version, self.body = str(content["version"]), json.dumps(content).encode()
