@@ -251,3 +251,17 @@ async def test_a_shared_child_that_dies_is_started_again(tmp_path: Path, http: a
         again = Client(http, runner.url)
         await again.initialize()
         assert await again.call("echo", text="back") == "back"
+
+
+async def test_no_user_can_take_every_place(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    with running(tmp_path, SCRIPTED, maxSessions=3) as runner:
+        alices = [Client(http, runner.url, {"X-Mcp-User": "alice"}) for _ in range(3)]
+        for client in alices:
+            await client.initialize()
+        await alices[0].call("echo", text="used")
+        bob = Client(http, runner.url, {"X-Mcp-User": "bob"})
+        await bob.initialize()
+        assert [(await client.post(request("ping")))[0] for client in alices] == [200, 404, 200]
+        another = Client(http, runner.url, {"X-Mcp-User": "alice"})
+        assert (await another.post(request("initialize", {"protocolVersion": "2025-11-25"})))[0] == 503
+        assert await bob.call("echo", text="still here") == "still here"

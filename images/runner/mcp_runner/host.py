@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,7 +106,7 @@ class Host:
         refused."""
         if self.closing:
             raise HostError("the server is going down", 503)
-        if len(self.sessions) + len(self.peers) + len(self._opening) + self._starting >= self.config.max_sessions:
+        if self._full(owner):
             raise HostError(f"all {self.config.max_sessions} sessions of this server are in use", 503)
         id, label = base64.urlsafe_b64encode(os.urandom(33)).decode(), os.urandom(4).hex()
         self._starting += 1
@@ -130,6 +131,23 @@ class Host:
             link.on_traffic = touch
         log("info", "session opened", label)
         return session, answer
+
+    def _full(self, owner: Owner) -> bool:
+        """Say whether there is no place for one more session of this user.
+
+        At the cap one who holds more than the asking user would gives up the session that was idle longest: nobody can
+        take every place.
+        """
+        count = len(self.sessions) + len(self.peers) + len(self._opening) + self._starting
+        if count < self.config.max_sessions:
+            return False
+        held = Counter(session.owner[0] for session in self.sessions.values())
+        user, most = held.most_common(1)[0] if held else (None, 0)
+        idle = [each for each in self.sessions.values() if each.owner[0] == user and not each.party.replies]
+        if not idle or most <= held[owner[0]] + 1:
+            return True
+        self.end_session(min(idle, key=lambda session: session.touched), "another user needs its place")
+        return False
 
     async def _open_child(self, message: Message, label: str) -> tuple[Link, Message, tuple[Message, Message] | None]:
         id, params = message["id"], message.get("params") or {}
@@ -190,7 +208,7 @@ class Host:
             return self._shared_peer()
         opening = self._opening.get(owner)
         if opening is None:
-            if len(self.sessions) + len(self.peers) + len(self._opening) + self._starting >= self.config.max_sessions:
+            if self._full(owner):
                 raise HostError(f"all {self.config.max_sessions} sessions of this server are in use", 503)
             opening = self._opening[owner] = asyncio.ensure_future(self._open_peer(owner))
             opening.add_done_callback(lambda future: self._opening.pop(owner, None))
