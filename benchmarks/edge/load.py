@@ -76,6 +76,10 @@ class Stream(asyncio.Protocol):
         if data.endswith(b"0\r\n\r\n") and not self.done.done():
             self.done.set_result(None)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(exc or ConnectionError("the stream ended early"))
+
 
 def request(host: str, path: str, token: str, body: bytes) -> bytes:
     lines = [

@@ -1,7 +1,8 @@
-"""Other proxies in front of the same server: nginx only forwards; HAProxy and Go's ReverseProxy do the edge's checks.
+"""Other proxies in front of the same server: one nginx only forwards; nginx, HAProxy and Go do the edge's checks.
 
-HAProxy verifies signature, times, audience and tool for each call and logs; Go keeps verified tokens for their
-lifetime, as the edge does. Neither re-serialises the body, binds sessions or writes a durable audit trail: they do less
+nginx asks an authorizer in Python (`auth_request`) and keeps its answer for 30 s; it can't judge the body and so checks
+no tool. HAProxy verifies signature, times, audience and tool for each call and logs; Go keeps verified tokens for their
+lifetime, as the edge does. None re-serialises the body, binds sessions or writes a durable audit trail: they do less
 than the edge.
 """
 
@@ -9,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -30,31 +31,69 @@ class Peer:
     name: str
     command: tuple[str, ...]
     port: int
+    beside: tuple[str, ...] = ()
+    """The command of a process that it asks,"""
+    beside_port: int | None = None
+    """and where that one listens."""
 
 
 def nginx(folder: Path, port: int, upstream: int) -> Peer:
-    (folder / "nginx.conf").write_text(f"""
-daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
+    return _nginx("nginx plain", folder, port, upstream, "access_log off;", "")
+
+
+def nginx_checking(folder: Path, port: int, upstream: int, asked: int, signer: Signer) -> Peer:
+    settings = {
+        "port": asked,
+        "publicKey": _public_key(signer).decode(),
+        "issuer": ISSUER,
+        "audience": f"{ISSUER}/mcp-connect/bench",
+    }
+    (folder / "authorizer.json").write_text(json.dumps(settings))
+    outside = f"""
+  proxy_cache_path {folder}/answers keys_zone=answers:1m;
+  upstream authorizer {{ server 127.0.0.1:{asked}; keepalive 64; }}
+  log_format audit '$time_iso8601 $user $request_method $request_uri $status $request_time';
+  access_log {folder}/audit.log audit buffer=64k flush=1s;
+"""
+    inside = """
+    location = /authorizer {
+      internal; proxy_pass http://authorizer; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_pass_request_body off; proxy_set_header Content-Length "";
+      proxy_cache answers; proxy_cache_key $http_authorization; proxy_cache_valid 204 30s;
+    }
+    auth_request /authorizer; auth_request_set $user $upstream_http_x_mcp_user;
+    proxy_set_header Authorization ""; proxy_set_header X-Mcp-User $user;
+"""
+    peer = _nginx("nginx+checks", folder, port, upstream, outside, inside)
+    command = (sys.executable, str(HERE / "authorizer.py"), str(folder / "authorizer.json"))
+    return replace(peer, beside=command, beside_port=asked)
+
+
+def _nginx(name: str, folder: Path, port: int, upstream: int, outside: str, inside: str) -> Peer:
+    """One worker, as the other proxies are one thread or process."""
+    prefix = folder / name.replace(" ", "-")
+    prefix.mkdir()
+    # A header that a location sets replaces those of the server, so Connection stands beside them.
+    (prefix / "nginx.conf").write_text(f"""
+daemon off; user root; worker_processes 1; pid {prefix}/nginx.pid; error_log {prefix}/nginx.log;
 events {{ worker_connections 4096; }}
 http {{
-  access_log off; keepalive_requests 1000000000; client_body_temp_path {folder}; proxy_temp_path {folder};
-  fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
+  keepalive_requests 1000000000; client_body_temp_path {prefix}; proxy_temp_path {prefix};
+  fastcgi_temp_path {prefix}; uwsgi_temp_path {prefix}; scgi_temp_path {prefix};
+  {outside}
   upstream server {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 1000000000; }}
   server {{ listen 127.0.0.1:{port};
-    location / {{
-      proxy_pass http://server; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
-    }}
+    {inside}
+    proxy_set_header Connection "";
+    location / {{ proxy_pass http://server; proxy_http_version 1.1; proxy_buffering off; }}
   }}
 }}
 """)
-    return Peer("nginx plain", ("nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")), port)
+    return Peer(name, ("nginx", "-p", str(prefix), "-c", str(prefix / "nginx.conf")), port)
 
 
 def haproxy(folder: Path, port: int, upstream: int, signer: Signer) -> Peer:
-    key = signer.key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    (folder / "key.pem").write_bytes(key)
+    (folder / "key.pem").write_bytes(_public_key(signer))
     audience = f"{ISSUER}/mcp-connect/bench"
     (folder / "haproxy.cfg").write_text(f"""
 global
@@ -118,13 +157,22 @@ def go_proxy(folder: Path, port: int, upstream: int, signer: Signer) -> Peer | N
     return Peer("go+checks", (str(binary), str(folder / "goproxy.json")), port)
 
 
+def _public_key(signer: Signer) -> bytes:
+    return signer.key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
 @contextlib.contextmanager
-def running(peer: Peer) -> Iterator[int]:
-    """The process id of the peer while it runs."""
-    with open(os.devnull, "wb") as nowhere:
-        process = subprocess.Popen(peer.command, stdout=nowhere, stderr=nowhere)
+def running(peer: Peer) -> Iterator[list[int]]:
+    """The process ids of the peer, and of what it asks, while they run."""
+    commands = [command for command in (peer.beside, peer.command) if command]
+    processes = [
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for command in commands
+    ]
     try:
-        yield process.pid
+        yield [process.pid for process in processes]
     finally:
-        process.terminate()
-        process.wait()
+        for process in processes:
+            process.terminate()
+            process.wait()
