@@ -44,7 +44,16 @@ def test_rendered_container_is_known_by_its_role_and_its_limit() -> None:
 
 def test_limit_that_is_no_number_is_none() -> None:
     for wrong in ("", "0", "-1", "many", "١"):
-        raw = {"Id": "b" * 64, "Labels": labels("s", "p", "server") | {"mcp-hosting.processes": wrong}}
+        rendered = labels("s", "p", "server") | {"mcp-hosting.processes": wrong}
+        raw = {"Id": "b" * 64, "Names": ["/mcp-s-p"], "Labels": rendered}
         found = container(raw, "s")
         assert found is not None
         assert found.processes is None
+
+
+def test_an_image_that_calls_itself_an_edge_is_none() -> None:
+    """A container takes its image's labels, also one that a build makes for a moment; its name is Docker's choice."""
+    raw = {"Id": "b" * 64, "Labels": labels("s", "gateway", "edge")}
+    assert container(raw | {"Names": ["/quirky_euler"]}, "s") is None
+    assert container(raw | {"Names": None}, "s") is None
+    assert container(raw | {"Names": ["/mcp-s-gateway-edge"]}, "s") is not None

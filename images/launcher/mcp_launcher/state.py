@@ -12,6 +12,9 @@ PROCESSES_LABEL = "mcp-hosting.processes"
 EDGE_ROLE = "edge"
 SERVER_ROLE = "server"
 
+NAME_PREFIX = "mcp-"
+"""How the names of a stack's containers begin (docs/contracts.md, section 7)."""
+
 _GONE = frozenset({"removing", "dead"})
 
 
@@ -68,18 +71,19 @@ class State:
 def container(raw: Mapping[str, Any], stack: str) -> Container | None:
     """One element of `GET /containers/json`, or None when it isn't the stack's own."""
     labels: Mapping[str, str] = raw.get("Labels") or {}
-    if labels.get(STACK_LABEL) != stack:
+    names = [name.lstrip("/") for name in raw.get("Names") or []]
+    # Labels can come from an image, a container's name can't: an image that calls itself an edge must not be let in.
+    if labels.get(STACK_LABEL) != stack or not names or not names[0].startswith(NAME_PREFIX):
         return None
     addresses: dict[str, str] = {}
     for name, endpoint in ((raw.get("NetworkSettings") or {}).get("Networks") or {}).items():
         configured = ((endpoint or {}).get("IPAMConfig") or {}).get("IPv4Address")
         network_id = (endpoint or {}).get("NetworkID")
         addresses[network_id or name] = configured or (endpoint or {}).get("IPAddress") or ""
-    names = raw.get("Names") or []
     processes = labels.get(PROCESSES_LABEL, "")
     return Container(
         id=raw["Id"],
-        name=names[0].lstrip("/") if names else raw["Id"][:12],
+        name=names[0],
         role=labels.get(ROLE_LABEL, ""),
         state=str(raw.get("State", "")).lower(),
         created=int(raw.get("Created") or 0),
