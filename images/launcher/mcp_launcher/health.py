@@ -10,7 +10,7 @@ STALE_SECONDS = 60.0
 def record(path: Path = SYNCED) -> None:
     """Note that everything was right just now."""
     # The monotonic clock is the whole machine's: another process can compare it, and it never jumps.
-    path.write_text(f"{time.monotonic():.3f}")
+    path.write_text(repr(time.monotonic()))
 
 
 def healthy(now: float, path: Path = SYNCED) -> bool:
