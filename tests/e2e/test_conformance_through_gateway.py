@@ -10,7 +10,7 @@ import pytest
 
 from tests.conformance.authorizing_proxy import AuthorizingProxy
 from tests.conformance.fixture_process import fixture_server
-from tests.conformance.run import REVISIONS, differences, install, run
+from tests.conformance.run import REVISIONS, Results, differences, install, run
 from tests.e2e.deployed import Deployed
 from tests.e2e.sign_in import Person, Storage
 
@@ -46,14 +46,18 @@ class RefreshingToken:
         return self.access
 
 
+def both(url: str, token: RefreshingToken, revision: str) -> tuple[Results, Results]:
+    """What the suite says of the fixture directly and through the gateway."""
+    suite = install()
+    with fixture_server() as direct, AuthorizingProxy(url, token).running() as through:
+        return run(suite, direct, revision), run(suite, through, revision)
+
+
 @pytest.mark.parametrize("revision", REVISIONS)
 async def test_the_suite_says_the_same_through_the_gateway(deployed: Deployed, alice: Person, revision: str) -> None:
     url = deployed.server("fixture")
     await alice.token(url)
     token = RefreshingToken(deployed.outputs["gatewayUrl"], url, alice.storage[url])
-    suite = await asyncio.to_thread(install)
-    with fixture_server() as direct_url, AuthorizingProxy(url, token).running() as gateway_url:
-        direct = await asyncio.to_thread(run, suite, direct_url, revision)
-        through = await asyncio.to_thread(run, suite, gateway_url, revision)
+    direct, through = await asyncio.to_thread(both, url, token, revision)
     assert len(direct) > 30
     assert differences(direct, through) == []
