@@ -16,6 +16,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from mcp_runner.child import Child
 
 from tests.runner.running import CHILDREN, ROOT, SCRIPTED, Client, alive, call, request, running, text, until
 
@@ -265,3 +266,21 @@ async def test_no_user_can_take_every_place(tmp_path: Path, http: aiohttp.Client
         another = Client(http, runner.url, {"X-Mcp-User": "alice"})
         assert (await another.post(request("initialize", {"protocolVersion": "2025-11-25"})))[0] == 503
         assert await bob.call("echo", text="still here") == "still here"
+
+
+async def test_writing_to_a_child_that_closed_its_input_is_no_error_of_the_runners() -> None:
+    child = Child("closed input")
+    seen: list[bytes] = []
+    child.on_line = seen.append
+    await child.start(("/bin/sh", "-c", "exec <&-; echo closed; exec sleep 30"), {"PATH": "/usr/bin:/bin"}, "/")
+    try:
+        while not seen:
+            await asyncio.sleep(0.01)
+        for _ in range(20):
+            child.write(b"{}")
+            await asyncio.sleep(0.01)
+        assert child.alive
+    finally:
+        child.kill("the test is over")
+        while child.alive:
+            await asyncio.sleep(0.01)

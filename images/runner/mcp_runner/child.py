@@ -66,18 +66,18 @@ class Child:
         return self._stdin.get_write_buffer_size() > INPUT_LIMIT
 
     def write(self, line: bytes) -> None:
-        """Send one line (without its break)."""
-        if self.alive:
+        """Send one line (without its break); lost when the child has closed its input, as its end tells of itself."""
+        if self.alive and not self._stdin.is_closing():
             self._stdin.write(line + b"\n")
 
     def pause(self) -> None:
         """Read no further: whoever the output is for doesn't keep up."""
-        if self.alive:
+        if self.alive and not self._stdout.is_closing():
             self._stdout.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
-        if self.alive:
+        if self.alive and not self._stdout.is_closing():
             self._stdout.resume_reading()
 
     async def stop(self, seconds: float = _STOP_SECONDS) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,8 @@ class _Recorder(pulumi.runtime.Mocks):
 def record(program: Callable[[], object], config: Mapping[str, str] | None = None) -> list[Recorded]:
     """Run a program to its end; what it raises comes out."""
     recorder = _Recorder()
+    # Tests that ran before may have taken the thread's event loop away, which Pulumi's test runner takes for granted.
+    asyncio.set_event_loop(asyncio.new_event_loop())
     pulumi.runtime.set_mocks(recorder, project="mcp-hosting", stack="test", preview=False)
     pulumi.runtime.set_all_config(dict(config or {}))
 
