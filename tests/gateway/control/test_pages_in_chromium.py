@@ -85,6 +85,8 @@ async def test_signing_in_and_consenting_with_the_keyboard_reaches_the_client(
         shown = f"[{host}]" if ":" in host else host
         app = await register(published, f"http://{shown}:{port}/callback")
         await page.goto(_authorize(app))
+        # The browser moves the focus when it first paints, which may be after the page has loaded.
+        await page.wait_for_function("document.activeElement?.id === 'login'")
         await page.keyboard.type("alice")
         await page.keyboard.press("Tab")
         await page.keyboard.type(PASSWORDS["alice"])
