@@ -12,7 +12,8 @@ from tests.conformance.authorizing_proxy import AuthorizingProxy
 from tests.conformance.fixture_process import fixture_server
 from tests.conformance.run import REVISIONS, Results, differences, install, run
 from tests.e2e.deployed import Deployed
-from tests.e2e.sign_in import Person, Storage
+from tests.e2e.sign_in import Person
+from tests.token_storage import Storage
 
 pytestmark = [pytest.mark.engine, pytest.mark.docker, pytest.mark.browser, pytest.mark.timeout(1800)]
 

@@ -7,35 +7,16 @@ from collections.abc import Callable
 import httpx
 import httpx2
 from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
-from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+from mcp.shared.auth import OAuthClientMetadata
 from pydantic import AnyUrl
 
 from tests.gateway.control.control_site import PUBLIC_URL, Site
 from tests.gateway.control.flows import claims, inputs, query_of, signed_in
 from tests.gateway.rules import rule
+from tests.token_storage import Storage
 
 SERVER = f"{PUBLIC_URL}/mcp-connect/time"
 CALLBACK = "http://127.0.0.1:3333/callback"
-
-
-class Storage:
-    """Keeps what the client learns."""
-
-    def __init__(self) -> None:
-        self.tokens: OAuthToken | None = None
-        self.client: OAuthClientInformationFull | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client = client_info
 
 
 def edge_and_control(site: Site, seen: list[str]) -> Callable[[httpx2.Request], object]:
