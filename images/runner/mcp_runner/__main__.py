@@ -1,4 +1,4 @@
-"""`python -m mcp_runner --config FILE [--listen HOST:PORT]`."""
+"""`python -m mcp_runner --config FILE [--listen HOST:PORT] [--files FOLDER]`; FILE `-` is standard input."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from mcp_runner.child import reap_orphans
 from mcp_runner.config import ConfigError, RunnerConfig, load
 from mcp_runner.endpoint import KEEP_ALIVE_SECONDS, Endpoint
 from mcp_runner.host import Host, HostError
+from mcp_runner.intake import receive
 from mcp_runner.log import Handler, log
 
 DRAIN_SECONDS = 5.0
@@ -78,15 +79,22 @@ async def _every(seconds: float, work: Callable[[], None]) -> None:
 def main() -> int:
     """Read the configuration and serve."""
     parser = argparse.ArgumentParser(prog="mcp_runner", description="Hosts a stdio MCP server behind streamable HTTP.")
-    parser.add_argument("--config", type=Path, required=True, help="the configuration document (JSON)")
+    parser.add_argument("--config", required=True, help="the configuration document (JSON); - is standard input")
     parser.add_argument("--listen", default="0.0.0.0:8080", metavar="HOST:PORT", help="default: %(default)s")
+    parser.add_argument(
+        "--files",
+        type=Path,
+        default=Path("/run/mcp/files"),
+        metavar="FOLDER",
+        help="where the files of a document from standard input are put; default: %(default)s",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, handlers=[Handler()])
     host_name, _, port = arguments.listen.rpartition(":")
     if not port.isdecimal():
         parser.error("--listen: want HOST:PORT")
     try:
-        config = load(arguments.config)
+        config = receive(arguments.files, os.environ) if arguments.config == "-" else load(Path(arguments.config))
     except ConfigError as error:
         for line in str(error).splitlines():
             log("error", line)

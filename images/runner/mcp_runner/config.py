@@ -49,7 +49,7 @@ def load(path: Path) -> RunnerConfig:
     secret_path = document.get("secretEnvFile")
     if isinstance(secret_path, str):
         secrets = _object(Path(secret_path))
-        if not all(isinstance(value, str) and "\0" not in value for value in secrets.values()):
+        if not all(is_text(value) for value in secrets.values()):
             raise ConfigError(f"{secret_path}: every value must be a string without NUL")
     return parse(document, secrets, os.environ)
 
@@ -58,17 +58,17 @@ def parse(document: dict[str, Any], secrets: dict[str, str], inherited: Any) -> 
     """Check a document. `inherited` is the runner's own environment, of which four variables reach the child."""
     problems = []
     if document.get("version") != 1:
-        problems.append(f"version: got {document.get('version')!r}; this runner reads version 1")
+        problems.append("version: this runner reads version 1")
     unknown = document.keys() - _DEFAULTS.keys() - {"version", "command"}
     problems += [f"{key}: unknown field; remove it" for key in unknown]
     values = {**_DEFAULTS, **document}
     command = values.get("command")
     if not isinstance(command, list) or not command or not all(isinstance(part, str) and part for part in command[:1]):
         problems.append("command: want a list whose first item is the program")
-    elif not all(isinstance(part, str) and "\0" not in part for part in command):
+    elif not all(is_text(part) for part in command):
         problems.append("command: every item must be a string without NUL")
     env = values["env"]
-    if not isinstance(env, dict) or not all(isinstance(value, str) and "\0" not in value for value in env.values()):
+    if not isinstance(env, dict) or not all(is_text(value) for value in env.values()):
         problems.append("env: want an object of strings")
         env = {}
     problems += [f"env: {name!r} isn't a variable's name" for name in {**env, **secrets} if not name or "=" in name]
@@ -77,7 +77,7 @@ def parse(document: dict[str, Any], secrets: dict[str, str], inherited: Any) -> 
     if values["secretEnvFile"] is not None and not isinstance(values["secretEnvFile"], str):
         problems.append("secretEnvFile: want a path or null")
     if values["session"] not in ("own", "shared"):
-        problems.append(f"session: got {values['session']!r}; want own or shared")
+        problems.append("session: want own or shared")
     for key, kinds in (
         ("sessionIdleSeconds", (int, float)),
         ("maxSessions", int),
@@ -101,13 +101,26 @@ def parse(document: dict[str, Any], secrets: dict[str, str], inherited: Any) -> 
     )
 
 
+def is_text(value: object) -> bool:
+    """Say whether a value is a string that a command line or a variable can hold. JSON can also hold halves of a
+    character."""
+    return isinstance(value, str) and "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+
+
+def parse_object(content: bytes, source: str) -> dict[str, Any]:
+    """Read a JSON object; `source` is what an error calls it. Raises ConfigError."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{source}: not valid JSON") from None
+    if not isinstance(document, dict):
+        raise ConfigError(f"{source}: want a JSON object")
+    return document
+
+
 def _object(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    except ValueError:
-        raise ConfigError(f"{path}: not valid JSON") from None
-    if not isinstance(document, dict):
-        raise ConfigError(f"{path}: want a JSON object")
-    return document
+    return parse_object(content, str(path))
