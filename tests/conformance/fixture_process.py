@@ -14,13 +14,13 @@ START_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def fixture_server() -> Iterator[str]:
-    """Run the server on a free port of 127.0.0.1; its MCP URL."""
+def fixture_server(**env: str) -> Iterator[str]:
+    """Run the server on a free port of 127.0.0.1, with these variables; its MCP URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "fixture_server", "--host", "127.0.0.1", "--port", str(port)],
-        env=os.environ | {"PYTHONPATH": str(SERVER)},
+        env=os.environ | {"PYTHONPATH": str(SERVER)} | env,
     )
     try:
         _wait(port, process)
