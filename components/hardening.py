@@ -15,8 +15,12 @@ again, would fill the host's disk."""
 
 GATEWAY_UID: Final = 10_001
 FIRST_SERVER_UID: Final = 20_000
-SERVER_UIDS: Final = 40_000
-"""Servers' uids are below 65536, because a user namespace maps no more by default."""
+SERVER_UIDS: Final = 10_000
+FIRST_INSTANCE_UID: Final = 30_000
+INSTANCE_UIDS: Final = 30_000
+"""A server and a user's instance never share an uid. All are below 65536, because a user namespace maps no more by
+default.
+"""
 
 TEMPORARY_MIB: Final = 64
 TEMPORARY_OPTIONS: Final = "rw,noexec,nosuid,nodev"

@@ -214,7 +214,9 @@ class EntryDocument(Document):
     icon: str = ""
     repo_url: Annotated[str, Field(alias="repoURL")] = ""
     metadata: dict[str, str] = Field(default_factory=dict)
-    """Display data; `categories` and `unsupportedTools` are comma lists."""
+    """Display data; `categories` and `unsupportedTools` are comma lists. `volume` is read: where each user of a
+    single-user server has a volume (`/data`).
+    """
     tool_preview: Annotated[tuple[ToolPreviewDocument, ...], Strict(False)] = ()
     runtime: Literal["npx", "uvx", "containerized", "remote", "composite"]
     npx_config: NpxDocument | None = None

@@ -270,6 +270,8 @@ class Entry:
     server_type: ServerType
     settings: tuple[Setting, ...] = ()
     resources: Resources = Resources()
+    volume: str = ""
+    """Where each user of a single-user server has a volume (`metadata.volume`); "": nowhere."""
     source: Source
 
     @property

@@ -9,6 +9,7 @@ from components.catalog.entry import (
     NpxConfig,
     Policy,
     RemoteConfig,
+    ServerType,
     Usage,
     UvxConfig,
 )
@@ -32,6 +33,9 @@ def notes(entry: Entry) -> tuple[str, ...]:
     needed = [s.key for s in entry.settings if s.policy is Policy.OPERATOR and s.required and not s.secret_binding]
     if needed:
         found.append(f"the stack gives {', '.join(needed)}")
+    if entry.volume:
+        single = entry.server_type is ServerType.SINGLE_USER
+        found.append(f"a volume for each user at {entry.volume}" if single else "metadata.volume: single-user only")
     if any(setting.secret_binding for setting in entry.settings):
         found.append("secretBinding: Kubernetes only")
     return tuple(found)

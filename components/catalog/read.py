@@ -15,6 +15,7 @@ from components.catalog.parse import Parsed, Path
 from components.catalog.report import Report
 from components.catalog.runtimes import resources, runtime_config
 from components.catalog.settings import settings
+from components.catalog.volume import path_wrong
 from components.errors import Problem, Problems, collected, raise_if
 
 SHARED = frozenset({"remote", "composite"})
@@ -98,6 +99,7 @@ def _entry(data: dict[str, object], source: Source, report: Report) -> Entry | N
         references.check(document, found, report)
     config = runtime_config(document, report)
     amounts = resources(document.resources, report)
+    volume = _volume(document, report)
     if config is None:
         return None
     return Entry(
@@ -115,6 +117,7 @@ def _entry(data: dict[str, object], source: Source, report: Report) -> Entry | N
         server_type=server_type,
         settings=found,
         resources=amounts,
+        volume=volume,
         source=source,
     )
 
@@ -169,6 +172,16 @@ def _server_type(document: EntryDocument, report: Report) -> ServerType:
 
 def _is_first_version(document: EntryDocument) -> bool:
     return document.config is None and not document.type
+
+
+def _volume(document: EntryDocument, report: Report) -> str:
+    """A key of the free `metadata`, so that others can still read the file."""
+    path = document.metadata.get("volume", "")
+    if path in ("", "none"):
+        return ""
+    if (wrong := path_wrong(path, packaged=document.runtime in ("npx", "uvx"))) is not None:
+        report.add(("metadata", "volume"), wrong, "write a folder of the server's own, such as /data", path)
+    return path
 
 
 def _check_versions(document: EntryDocument, report: Report) -> None:

@@ -17,11 +17,13 @@ from components.plan.model import (
     AccessRule,
     Hosted,
     HostingPlan,
+    Instance,
     LocalFolderImage,
     NpxImage,
     PulledImage,
     Server,
     StartImage,
+    UserSetting,
     UvxImage,
     to_json,
 )
@@ -57,11 +59,12 @@ def _print(plan: HostingPlan, console: Console) -> None:
     users = ", ".join(f"{user.login}{' (admin)' if user.admin else ''}" for user in gateway.users)
     console.print(f"users: {users or 'none'}")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("Server", "Type", "Runs", "Address", "User", "Limits", "Egress", "Access", "Tools"):
+    for column in ("Server", "Type", "Kind", "Runs", "Address", "User", "Limits", "Egress", "Access", "Tools"):
         table.add_column(column, overflow="fold")
     for server in plan.servers:
         table.add_row(*_row(server))
     console.print(table)
+    _print_instances(plan, console)
     for server in plan.servers:
         for deviation in server.deviations:
             console.print(f"! {server.id}: {deviation.name}: {deviation.reason}", markup=False)
@@ -72,20 +75,68 @@ def _print(plan: HostingPlan, console: Console) -> None:
             console.print(f"* {server.id}: {text}", markup=False)
 
 
+def _print_instances(plan: HostingPlan, console: Console) -> None:
+    """What a reviewer asks of servers that users give values to, or have instances of."""
+    bounds = plan.instances
+    if any(server.kind == "singleUser" for server in plan.servers):
+        console.print(
+            f"instances: at most {bounds.total} at once, {bounds.per_user} of one user; {bounds.starts_at_once} start"
+            f" together; in {bounds.range}, uids {bounds.first_uid} to {bounds.first_uid + bounds.uids - 1}"
+        )
+    for server in plan.servers:
+        run = server.hosted
+        facts = []
+        if run is not None and isinstance(run.where, Instance):
+            facts += [f"stopped after {run.where.idle_seconds} s without use"]
+            facts += [f"each user's volume at {run.where.volume}" if run.where.volume else "no volume"]
+        facts += _givers(server)
+        if facts and (server.kind == "singleUser" or server.user_settings):
+            console.print(f"  {server.id}: {'; '.join(facts)}", markup=False)
+
+
+def _givers(server: Server) -> list[str]:
+    """Who gives which value: `alice` and others whose value the stack declares are named."""
+    found = []
+    for giver, words in (("catalog", "the catalog fixes"), ("stack", "the stack gives")):
+        keys = [key for key, by in server.given_by.items() if by == giver]
+        found += [f"{words} {', '.join(keys)}"] if keys else []
+    own = [setting for setting in server.user_settings if server.given_by.get(setting.key) == "user"]
+    if own:
+        found.append(f"each user gives {', '.join(_asked(server, setting) for setting in own)}")
+    return found
+
+
+def _asked(server: Server, setting: UserSetting) -> str:
+    declared = sorted(login for login, values in server.user_values.items() if setting.key in values)
+    marks = [
+        setting.usage,
+        *(["required"] if setting.required else []),
+        *(["sensitive"] if setting.sensitive else []),
+        *([f"declared for {', '.join(declared)}"] if declared else []),
+    ]
+    return f"{setting.key} ({', '.join(marks)})"
+
+
 def _row(server: Server) -> tuple[str, ...]:
     access, tools = _access(server.access), "all" if server.tools is None else ", ".join(server.tools) or "none"
     run = server.hosted
     if run is None:
         reach = {"public": "public hosts only", "allowed": "allowed by the stack", "private": "private"}[server.reach]
-        return server.id, "remote", str(server.upstream), "", "", "", reach, access, tools
+        return server.id, "remote", "remote", str(server.upstream), "", "", "", reach, access, tools
     limits = f"{run.amounts.memory_mib} MiB, {run.amounts.cpus:g} CPU"
     isolation = "" if run.isolation == "none" else f" {run.isolation}"
+    if isinstance(run.where, Instance):
+        kind, address = "singleUser", f"own:{run.port}"
+        user = "own" if run.where.user is None else str(run.where.user.uid)
+    else:
+        kind, address, user = "multiUser", f"{run.where.address}:{run.port}", str(run.where.uid)
     return (
         server.id,
         f"{server.runtime}{isolation}",
+        kind,
         _program(run),
-        f"{run.place.address}:{run.port}",
-        str(run.place.uid),
+        address,
+        user,
         limits,
         run.egress,
         access,

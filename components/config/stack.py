@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -25,6 +26,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from components.catalog.document import ResourcesDocument
+from components.catalog.volume import path_wrong
 from components.config.native_redirect_uris import native_redirect_uri
 
 NAMESPACE = "mcp-hosting"
@@ -106,6 +108,33 @@ Egress = Annotated[Annotated[Literal["none"], Tag("text")] | Annotated[Unrestric
 """Where a server may connect to: `none`, or `{unrestricted: true, reason: ...}`."""
 
 
+def _volume_path(path: str) -> str:
+    if (wrong := path_wrong(path)) is not None:
+        raise ValueError(wrong)
+    return path
+
+
+class Volume(Model):
+    """A volume for each user of a single-user server. It outlives the instance."""
+
+    path: Annotated[str, AfterValidator(_volume_path)]
+    """Where it is in the instance: absolute, outside the system's own folders."""
+
+
+def _volume_form(value: Any) -> Any:
+    if isinstance(value, str) and value != "none":
+        raise ValueError("is neither none nor a mapping such as {path: /data}")
+    return value
+
+
+UserVolume = Annotated[
+    Annotated[Literal["none"], Tag("text")] | Annotated[Volume, Tag("object")], _BY_KIND, BeforeValidator(_volume_form)
+]
+"""`none`, or where each user's volume is: `{path: /data}`."""
+
+IdleSeconds = Annotated[int, Field(ge=5, le=604_800)]
+
+
 class Tools(Model):
     """Which of a server's tools can be seen and called."""
 
@@ -119,7 +148,7 @@ class ServerConfig(Model):
     values: dict[SettingKey, Value] = Field(default_factory=dict)
     """Setting's key -> value for everybody."""
     user_values: dict[Login, dict[SettingKey, Value]] = Field(default_factory=dict)
-    """Login -> setting's key -> that user's value."""
+    """Login -> setting's key -> that user's value: a header, and any setting of a single-user server."""
     url: str | None = None
     """The URL of a remote server whose entry gives a `hostname` only."""
     egress: Egress | None = None
@@ -131,11 +160,15 @@ class ServerConfig(Model):
     resources: ResourcesDocument | None = None
     """Stands above the entry's, field by field."""
     session: Literal["own", "shared"] = "own"
-    """npx and uvx: a process for each MCP session, or one for all."""
+    """npx and uvx: a process for each MCP session, or one for all (of the instance, on a single-user server)."""
     session_idle_seconds: Annotated[int, Field(ge=10, le=86_400)] = 900
     """A session without traffic ends after this many seconds."""
     max_sessions: Annotated[int, Field(ge=1, le=10_000)] = 100
     """More are refused until one ends."""
+    idle_seconds: IdleSeconds | None = None
+    """Single-user: an instance that nobody has used for so long is stopped. Absent: the stack's."""
+    volume: UserVolume | None = None
+    """Single-user: `{path: /data}` gives each user a volume there, `none` gives none. Absent: the entry's wish."""
     isolation: Literal["none", "gvisor"] = "none"
     """`gvisor`: the server runs under runsc, which the engine must have."""
     user: Annotated[str | None, Field(pattern=r"^[1-9][0-9]{0,9}(:[1-9][0-9]{0,9})?$")] = None
@@ -251,11 +284,31 @@ class Images(Model):
     """The version of Node.js in images of npx servers."""
 
 
+class InstancesConfig(Model):
+    """The instances of users of single-user servers: how many there may be at once, and for how long."""
+
+    total: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Running instances in the stack; a start beyond is refused."""
+    per_user: Annotated[int, Field(ge=1, le=1_000)] = 20
+    """Running instances of one user; a start beyond is refused. Absent: 20, or `total` where that is less."""
+    starts_at_once: Annotated[int, Field(ge=1, le=64)] = 4
+    """Starts under way; others wait. Absent: 4, or `total` where that is less."""
+    idle_seconds: IdleSeconds = 900
+    """An instance that nobody has used for so long is stopped; the next call starts it again."""
+
+    @model_validator(mode="after")
+    def _within_total(self) -> Self:
+        for name in ("per_user", "starts_at_once"):
+            if name in self.model_fields_set and getattr(self, name) > self.total:
+                raise ValueError(f"{to_camel(name)} is {getattr(self, name)} and total {self.total}: lower it")
+        return self
+
+
 class NetworkConfig(Model):
     """The stack's addresses."""
 
     subnets: str = "10.201.0.0/16"
-    """A private range; each server takes eight addresses of it."""
+    """A private range, the lower half for servers, the upper half for users' instances; each takes eight addresses."""
 
     @field_validator("subnets")
     @classmethod
@@ -320,6 +373,8 @@ class StackConfig(Model):
     """What images are made of."""
     network: NetworkConfig = NetworkConfig()
     """The addresses that servers get."""
+    instances: InstancesConfig = InstancesConfig()
+    """Users' instances of single-user servers."""
 
     @model_validator(mode="before")
     @classmethod

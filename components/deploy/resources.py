@@ -8,7 +8,8 @@ import pulumi
 import pulumi_docker as docker
 
 from components.deploy.secret_values import SecretValues
-from components.render.docker.spec import ContainerSpec, Health, ImageSpec, Mount, NetworkSpec, VolumeSpec
+from components.plan.text import ImageId
+from components.render.docker.spec import ContainerSpec, Health, ImageSpec, Mount, NetworkSpec, Upload, VolumeSpec
 
 
 @dataclass(kw_only=True)
@@ -60,7 +61,7 @@ class Resources:
         made = docker.Container(
             spec.name,
             name=spec.name,
-            image=self._image_id(spec),
+            image=self._image_id(ImageId(reference=spec.image, pulled=spec.pulled)),
             entrypoints=[text(word) for word in spec.entrypoint] or None,
             command=[text(word) for word in spec.command] or None,
             envs=[pulumi.Output.concat(key, "=", text(value)) for key, value in sorted(spec.env.items())],
@@ -71,10 +72,7 @@ class Resources:
             ],
             volumes=self._volumes(spec),
             tmpfs=dict(spec.tmpfs),
-            uploads=[
-                docker.ContainerUploadArgs(file=each.path, content=self.values.document(each.content))
-                for each in spec.uploads
-            ],
+            uploads=[docker.ContainerUploadArgs(file=each.path, content=self._content(each)) for each in spec.uploads],
             ports=[
                 docker.ContainerPortArgs(internal=each.internal, external=each.external, ip=each.address)
                 for each in spec.ports
@@ -119,13 +117,18 @@ class Resources:
             return spec.network_mode
         return pulumi.Output.concat("container:", self.containers[spec.network_of].id)
 
-    def _image_id(self, spec: ContainerSpec) -> pulumi.Input[str]:
+    def pull(self, reference: str) -> docker.RemoteImage:
+        """Pull an image, once for all that use it. It stays on the engine when the resource goes."""
+        if reference not in self.pulled:
+            self.pulled[reference] = docker.RemoteImage(reference, name=reference, keep_locally=True)
+        return self.pulled[reference]
+
+    def _image_id(self, image: ImageId) -> pulumi.Output[str]:
         """The image's own id, so that a container is replaced when its image is another one, and only then."""
-        if not spec.pulled:
-            return self.images[spec.image].repo_digest
-        if spec.image not in self.pulled:
-            self.pulled[spec.image] = docker.RemoteImage(spec.image, name=spec.image, keep_locally=True)
-        return self.pulled[spec.image].image_id
+        return self.pull(image.reference).image_id if image.pulled else self.images[image.reference].repo_digest
+
+    def _content(self, upload: Upload) -> pulumi.Input[str]:
+        return self.values.document(upload.content, self._image_id)
 
     def _volumes(self, spec: ContainerSpec) -> list[docker.ContainerVolumeArgs]:
         found = [self._mount(mount) for mount in spec.mounts]

@@ -1,4 +1,6 @@
-"""Each server's own subnet and uid. A server keeps both when others come and go."""
+"""Each server's own subnet and uid, in the lower half of the stack's range, and what instances may use of the upper
+half. A server keeps both when others come and go.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,10 @@ import hashlib
 import ipaddress
 from collections.abc import Sequence
 
+from components.config.stack import InstancesConfig
 from components.errors import Problem, Problems
-from components.hardening import FIRST_SERVER_UID, SERVER_UIDS
-from components.plan.model import Place
+from components.hardening import FIRST_INSTANCE_UID, FIRST_SERVER_UID, INSTANCE_UIDS, SERVER_UIDS
+from components.plan.model import Instances, Place
 
 BLOCK = 8
 """Addresses of a /29."""
@@ -39,7 +42,7 @@ def places(servers: Sequence[str], *, stack: str, subnets: str) -> dict[str, Pla
                 Problem(
                     path="network.subnets",
                     value=subnets,
-                    wrong=f"has room for {count - 1} servers, and there are {len(servers)}",
+                    wrong=f"has room for {count - 1} servers in its lower half, and there are {len(servers)}",
                     remedy="choose a larger range",
                 )
             ]
@@ -56,9 +59,35 @@ def places(servers: Sequence[str], *, stack: str, subnets: str) -> dict[str, Pla
     return found
 
 
+def instances(config: InstancesConfig, *, subnets: str, needed: bool) -> Instances:
+    """Return the bounds of users' instances; raises `Problems` when they are `needed` and don't fit into the range."""
+    _, upper = _halves(subnets)
+    room = upper.num_addresses // BLOCK
+    if needed and config.total > room:
+        raise Problems(
+            [
+                Problem(
+                    path="network.subnets",
+                    value=subnets,
+                    wrong=f"has room for {room} instances in its upper half, and instances.total is {config.total}",
+                    remedy=f"choose a larger range, or set instances.total to {room} or less",
+                )
+            ]
+        )
+    return Instances(
+        total=config.total,
+        per_user=min(config.per_user, config.total),
+        starts_at_once=min(config.starts_at_once, config.total),
+        range=str(upper),
+        first_uid=FIRST_INSTANCE_UID,
+        uids=INSTANCE_UIDS,
+    )
+
+
 def capacity(subnets: str) -> int:
-    """Return how many blocks a range has, the gateway's among them."""
-    return min(ipaddress.IPv4Network(subnets).num_addresses // BLOCK, MAX_SLOTS)
+    """Return how many blocks the lower half of a range has, the gateway's among them."""
+    lower, _ = _halves(subnets)
+    return min(lower.num_addresses // BLOCK, MAX_SLOTS)
 
 
 def block(subnets: str, slot: int) -> tuple[str, str, str, str]:
@@ -66,6 +95,11 @@ def block(subnets: str, slot: int) -> tuple[str, str, str, str]:
     start = int(ipaddress.IPv4Network(subnets).network_address) + slot * BLOCK
     first, second, third = (str(ipaddress.IPv4Address(start + offset)) for offset in (1, 2, 3))
     return f"{ipaddress.IPv4Address(start)}/29", first, second, third
+
+
+def _halves(subnets: str) -> tuple[ipaddress.IPv4Network, ipaddress.IPv4Network]:
+    lower, upper = ipaddress.IPv4Network(subnets).subnets()
+    return lower, upper
 
 
 def _number(text: str) -> int:

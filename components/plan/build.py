@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +11,13 @@ from components.config.read import Stack
 from components.config.stack import ServerConfig, SomeUsers, StackConfig
 from components.errors import Problem, Problems, collected, raise_if
 from components.names import SERVER_ID_LENGTH
-from components.plan.addresses import places
+from components.plan.addresses import instances, places
 from components.plan.gateway import gateway
 from components.plan.hosted import hosted
-from components.plan.model import AccessRule, HostingPlan, Place, Server
+from components.plan.model import AccessRule, HostingPlan, Instances, Place, Server
 from components.plan.remote import upstream
 from components.plan.report import Report
+from components.plan.single_user import check_kind, instance, with_shared_headers
 from components.plan.text import Text
 from components.plan.values import Known, resolve
 
@@ -23,6 +25,8 @@ ROUTE = "/mcp-connect"
 DESCRIPTION_LENGTH = 300
 OUR_ENDINGS = ("-delivery", "-ready")
 """What containers beside a server's own are called: a server of such a name could meet one."""
+_INSTANCE = re.compile(r"-u-[0-9a-f]{12}(-data)?$")
+"""How a user's instance of a server, and its volume, are called (docs/contracts.md, section 7)."""
 _HOSTED = frozenset({Runtime.NPX, Runtime.UVX, Runtime.CONTAINERIZED})
 _BRIDGED = frozenset({Runtime.NPX, Runtime.UVX})
 _APPLIES = {
@@ -67,10 +71,14 @@ def plan(
     """
     problems: list[Problem] = []
     settings = _configs(config, entries, problems)
-    planned = [entry for entry in entries if entry.runtime in _HOSTED]
+    shared = [entry.id for entry in entries if entry.server_type is ServerType.MULTI_USER]
+    single = any(entry.server_type is ServerType.SINGLE_USER for entry in entries)
     found: dict[str, Place] = {}
+    bounds: Instances | None = None
     with collected(problems):
-        found = places([entry.id for entry in planned], stack=stack, subnets=config.network.subnets)
+        found = places(shared, stack=stack, subnets=config.network.subnets)
+    with collected(problems):
+        bounds = instances(config.instances, subnets=config.network.subnets, needed=single)
     servers = []
     for entry in sorted(entries, key=lambda each: each.id):
         report = Report(entry)
@@ -78,11 +86,14 @@ def plan(
         problems.extend(report.problems)
     made = gateway(config, passwords, problems)
     raise_if(problems)
+    if bounds is None:
+        raise TypeError("the bounds of instances are a problem or are there")
     return HostingPlan(
         stack=stack,
         base_image=config.images.base,
         node_version=config.images.node,
         gateway=made,
+        instances=bounds,
         servers=tuple(server for server in servers if server is not None),
         warnings=_warnings(config),
     )
@@ -116,7 +127,11 @@ def _server(
     if not _possible(report):
         return None
     _check_applies(report, settings)
-    values = resolve(report, settings, frozenset(user.login for user in config.users), secrets)
+    check_kind(report, settings)
+    logins = [user.login for user in config.users]
+    values = resolve(report, settings, frozenset(logins), secrets)
+    if entry.server_type is ServerType.SINGLE_USER:
+        values = with_shared_headers(values, logins)
     common: dict[str, Any] = {
         "id": entry.id,
         "name": entry.name,
@@ -125,14 +140,20 @@ def _server(
         "runtime": str(entry.runtime),
         "path": f"{ROUTE}/{entry.id}",
         "headers": values.headers,
-        "user_headers": values.user_headers,
+        "given_by": values.given_by,
         "user_settings": values.user_settings,
+        "user_values": values.user_values,
         "access": _access(report, settings, config),
         "tools": settings.tools.allowed,
     }
     if isinstance(entry.runtime_config, RemoteConfig):
         url, reach = upstream(report, settings, entry.runtime_config, values)
         return _finished(report, kind="remote", upstream=url, reach=reach, **common)
+    if entry.server_type is ServerType.SINGLE_USER:
+        run = hosted(report, settings, config, values, instance(report, settings, config))
+        if run is None:
+            return None
+        return _finished(report, kind="singleUser", upstream=None, reach="private", hosted=run, **common)
     if place is None:
         return None
     run = hosted(report, settings, config, values, place)
@@ -156,19 +177,16 @@ def _possible(report: Report) -> bool:
             "entryKey", f"makes an id that ends in {' or '.join(OUR_ENDINGS)}", "give another one", entry.id
         )
         return False
+    if _INSTANCE.search(entry.id):
+        report.in_catalog(
+            "entryKey", "makes an id that ends as the names of users' instances do", "give another one", entry.id
+        )
+        return False
     if entry.runtime is Runtime.COMPOSITE:
         report.in_catalog(
             "runtime",
             "composite servers are not run by this version",
             "include its components as servers of their own, or leave the entry out",
-        )
-        return False
-    if entry.server_type is ServerType.SINGLE_USER:
-        report.in_catalog(
-            "serverUserType",
-            "an instance for each user needs the launcher for users' instances, which this version does not have",
-            "set serverUserType: multiUser where one instance may serve everybody, or leave the entry out",
-            "singleUser",
         )
         return False
     return True

@@ -1,4 +1,6 @@
-"""Plans what is run for a server of this stack: image, command, environment, files, limits, place, egress."""
+"""Plans what is run for a server of this stack, for all its users or for each: image, command, environment, files,
+limits, egress.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +20,7 @@ from components.plan.model import (
     File,
     Hosted,
     Image,
+    Instance,
     LocalFolderImage,
     NpxImage,
     Place,
@@ -39,7 +42,9 @@ _MIB = 1024 * 1024
 _SMALLEST_CPU_MILLI = 10
 
 
-def hosted(report: Report, config: ServerConfig, stack: StackConfig, values: Values, place: Place) -> Hosted | None:
+def hosted(
+    report: Report, config: ServerConfig, stack: StackConfig, values: Values, where: Place | Instance
+) -> Hosted | None:
     """Return what is run; None when it can't be planned (the report says why)."""
     entry = report.entry
     runtime = entry.runtime_config
@@ -53,9 +58,9 @@ def hosted(report: Report, config: ServerConfig, stack: StackConfig, values: Val
     check_exposure(report, config, values, bridged=bridge is not None, arguments=(*command, *args))
     if image is None:
         return None
-    env, secret_env = _environment(values, paths)
-    if config.user is not None:
-        place = _as_user(place, config.user)
+    env, secret_env, user_env = _environment(values, paths)
+    if config.user is not None and isinstance(where, Place):
+        where = _as_user(where, config.user)
     containerized = runtime if isinstance(runtime, ContainerizedConfig) else None
     return Hosted(
         image=image,
@@ -64,13 +69,14 @@ def hosted(report: Report, config: ServerConfig, stack: StackConfig, values: Val
         args=args,
         env=env,
         secret_env=secret_env,
+        user_env=user_env,
         files=tuple(files.values()),
         port=containerized.port if containerized else RUNNER_PORT,
         path=containerized.path if containerized else RUNNER_PATH,
         health_path=containerized.healthz_path if containerized else "/healthz",
         startup_seconds=runtime.startup_seconds,
         amounts=_amounts(report, config, bridged=bridge is not None),
-        place=place,
+        where=where,
         isolation=config.isolation,
         egress=egress,
     )
@@ -84,16 +90,21 @@ def _files(values: Values) -> dict[str, File]:
     }
 
 
-def _environment(values: Values, paths: dict[str, str]) -> tuple[dict[str, str], dict[str, Text]]:
+def _environment(values: Values, paths: dict[str, str]) -> tuple[dict[str, str], dict[str, Text], dict[str, Text]]:
+    """Return the variables that are known, those that hold the stack's secrets, and those that each user gives."""
     env = dict(paths)
     secret_env: dict[str, Text] = {}
+    user_env: dict[str, Text] = {}
     for key, (setting, text) in values.everyone.items():
-        if setting.usage is Usage.ENV:
-            if text.secrets:
-                secret_env[key] = text
-            else:
-                env[key] = text.plain
-    return dict(sorted(env.items())), dict(sorted(secret_env.items()))
+        if setting.usage is not Usage.ENV:
+            continue
+        if text.user_values:
+            user_env[key] = text
+        elif text.secrets:
+            secret_env[key] = text
+        else:
+            env[key] = text.plain
+    return dict(sorted(env.items())), dict(sorted(secret_env.items())), dict(sorted(user_env.items()))
 
 
 def _program(
@@ -158,8 +169,8 @@ def _uvx(report: Report, config: ServerConfig, package: str, command: Text) -> _
     wanted, name = found
     if not python_pinned(wanted):
         report.warnings.append(f"package {package} has no exact version: a rebuilt image may hold another one")
-    if command.secrets:
-        report.in_catalog("uvxConfig.command", "would hold a secret", "name the command itself")
+    if not command.is_plain:
+        _refuse_open(report, "uvxConfig.command", command, "the command")
         return None, (), ()
     program = command.plain or name
     if "/" in program or program.startswith("-"):
@@ -182,8 +193,8 @@ def _container(
     reference = fill(runtime.image, values, paths)
     command = fill(runtime.command, values, paths)
     entrypoint = (command,) if command.pieces else ()
-    if reference.secrets:
-        report.in_catalog("containerizedConfig.image", "would hold a secret", "name the image itself")
+    if not reference.is_plain:
+        _refuse_open(report, "containerizedConfig.image", reference, "the image")
         return None, None, entrypoint, args
     name = reference.plain
     local = next((image for image in stack.images.local if image.image == name), None)
@@ -192,6 +203,18 @@ def _container(
     if not image_pinned(name):
         report.warnings.append(f"image {name} floats: the tag may come to mean another image")
     return PulledImage(reference=name), None, entrypoint, args
+
+
+def _refuse_open(report: Report, path: str, text: Text, what: str) -> None:
+    """What an image is made of is decided once, for everybody, and is no secret."""
+    if text.secrets:
+        report.in_catalog(path, "would hold a secret", f"name {what} itself")
+    for value in text.user_values:
+        report.in_catalog(
+            path,
+            f"would depend on {value.key}, which each user gives",
+            f"name {what} itself, or set servers.{report.entry.id}.values.{value.key} for everybody",
+        )
 
 
 def _as_user(place: Place, user: str) -> Place:

@@ -92,6 +92,26 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunAs:
+    """The uid and gid that an image insists on."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """What is each user's own of a single-user server. Network, address and uid the launcher gives."""
+
+    idle_seconds: int
+    """An instance that nobody has used for so long is stopped."""
+    volume: str | None
+    """Where the user's volume is in the instance; None: there is none."""
+    user: RunAs | None
+    """None: a uid of the instance's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bridge:
     """How the runner turns a stdio server into an HTTP one; times in seconds."""
 
@@ -112,27 +132,57 @@ class Hosted:
     args: tuple[Text, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     secret_env: Mapping[str, Text] = field(default_factory=dict)
+    user_env: Mapping[str, Text] = field(default_factory=dict)
+    """Variables that each user gives; single-user servers only."""
     files: tuple[File, ...] = ()
     port: int
     path: str
     health_path: str
     startup_seconds: int
     amounts: Amounts
-    place: Place
+    where: Place | Instance
+    """Its one place, or what each user's instance of it is given."""
     isolation: Literal["none", "gvisor"]
     egress: Literal["none", "unrestricted"]
+
+    @property
+    def place(self) -> Place:
+        """The place of a server that all its users share; raises `TypeError` for a single-user one, which has none."""
+        if not isinstance(self.where, Place):
+            raise TypeError("a single-user server has no place of its own")
+        return self.where
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingOption:
+    """One of the values that a setting allows."""
+
+    name: str
+    value: str
+    description: str = ""
+
+
+Usage = Literal["header", "env", "file"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserSetting:
-    """A header whose value each user supplies."""
+    """What each user gives: a header, or a variable or file of their own instance."""
 
     key: str
+    usage: Usage
     name: str
     description: str
     required: bool
     sensitive: bool
     prefix: str
+    """Put before a value unless that is empty or begins with it."""
+    options: tuple[SettingOption, ...] = ()
+    """Empty: any value."""
+
+
+Giver = Literal["catalog", "stack", "user", "nobody"]
+"""Who gives a setting's value: the entry itself, the stack for everybody, each user, or nobody (it is optional)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,16 +203,19 @@ class Server:
     description: str
     icon: str
     runtime: str
-    kind: Literal["multiUser", "remote"]
+    kind: Literal["multiUser", "singleUser", "remote"]
     path: str
     """Its path at the gateway."""
-    upstream: Text
-    """The URL to which the edge carries calls."""
+    upstream: Text | None
+    """The URL to which the edge carries calls; None: each user's instance has one of its own."""
     reach: Literal["private", "public", "allowed"]
     headers: Mapping[str, Text] = field(default_factory=dict)
     """Sent upstream for every user."""
-    user_headers: Mapping[str, Mapping[str, Text]] = field(default_factory=dict)
+    given_by: Mapping[str, Giver] = field(default_factory=dict)
+    """Setting's key -> who gives its value."""
     user_settings: tuple[UserSetting, ...] = ()
+    user_values: Mapping[str, Mapping[str, Text]] = field(default_factory=dict)
+    """Login -> key of a user setting -> what the stack declares for that user, without the prefix."""
     access: AccessRule
     tools: tuple[str, ...] | None
     """None: all tools."""
@@ -232,6 +285,19 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Instances:
+    """Bounds of users' instances, and the addresses and uids that the launcher may give them."""
+
+    total: int
+    per_user: int
+    starts_at_once: int
+    range: str
+    """In CIDR form; each instance takes a /29 of it."""
+    first_uid: int
+    uids: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostingPlan:
     """All that a stack comes to."""
 
@@ -239,17 +305,21 @@ class HostingPlan:
     base_image: str
     node_version: str
     gateway: Gateway
+    instances: Instances
     servers: tuple[Server, ...]
     """Sorted by id."""
     warnings: tuple[str, ...] = ()
 
 
 def to_json(value: object) -> Any:
-    """Return a plan, or a part of one, as plain JSON data with camelCase keys; a secret shows as `{secret: NAME}`."""
+    """Return a plan, or a part of one, as plain JSON data with camelCase keys.
+
+    A secret shows as `{secret: NAME}`, a user's value as `{user: KEY}`.
+    """
     if isinstance(value, Text):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
-        kind = {"kind": type(value).__name__} if isinstance(value, Image) else {}
+        kind = {"kind": type(value).__name__} if isinstance(value, Image | Place | Instance) else {}
         return kind | {to_camel(each.name): to_json(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}

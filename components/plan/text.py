@@ -1,4 +1,8 @@
-"""Texts that may have secret pieces: the plan names a secret, its value is put in when resources are made."""
+"""Texts that hold pieces which are not known when the stack is planned: the plan names them, others put them in.
+
+A secret's value is put in when resources are made, a user's value when that user's instance is started, an image's id
+once the image is built or pulled.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,45 @@ class SecretRef:
     prefix: str = ""
     """Put before the value unless it is empty or starts with this already."""
 
+    def __str__(self) -> str:
+        return f"{self.prefix}{{{self.source}: {self.name}}}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserValue:
+    """What each user gives for the setting of this key, with the setting's prefix in front."""
+
+    key: str
+    sensitive: bool = False
+
+    def __str__(self) -> str:
+        return f"{{user: {self.key}}}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageId:
+    """The id by which the engine knows an image (`sha256:…`); `reference` names it in the rendering."""
+
+    reference: str
+    pulled: bool = False
+
+    def __str__(self) -> str:
+        return f"{{image: {self.reference}}}"
+
+
+Open = SecretRef | UserValue | ImageId
+"""A piece that is put in later."""
+
 
 @dataclass(frozen=True, slots=True, init=False)
 class Text:
-    """A text in pieces, some of them secret."""
+    """A text in pieces, some of them open."""
 
-    pieces: tuple[str | SecretRef, ...]
+    pieces: tuple[str | Open, ...]
 
-    def __init__(self, *pieces: str | SecretRef) -> None:
+    def __init__(self, *pieces: str | Open) -> None:
         """Join neighbouring plain pieces, so that equal texts are equal values."""
-        joined: list[str | SecretRef] = []
+        joined: list[str | Open] = []
         for piece in pieces:
             if isinstance(piece, str) and joined and isinstance(joined[-1], str):
                 joined[-1] += piece
@@ -40,31 +73,55 @@ class Text:
         return tuple(piece for piece in self.pieces if isinstance(piece, SecretRef))
 
     @property
+    def user_values(self) -> tuple[UserValue, ...]:
+        """The pieces that users give, in order."""
+        return tuple(piece for piece in self.pieces if isinstance(piece, UserValue))
+
+    @property
+    def sensitive(self) -> bool:
+        """Whether a piece is secret, or is a user's value that nobody else may see."""
+        return bool(self.secrets) or any(value.sensitive for value in self.user_values)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the whole text is known."""
+        return all(isinstance(piece, str) for piece in self.pieces)
+
+    @property
     def plain(self) -> str:
-        """The whole text; raises `ValueError` when a piece is secret."""
-        if self.secrets:
-            raise ValueError("the text has secret pieces")
+        """The whole text; raises `ValueError` when a piece is open."""
+        if not self.is_plain:
+            raise ValueError("the text has open pieces")
         return "".join(piece for piece in self.pieces if isinstance(piece, str))
 
     def __str__(self) -> str:
         """The text as people may see it: `Bearer {secret: API_KEY}`."""
-        return "".join(
-            piece if isinstance(piece, str) else f"{piece.prefix}{{{piece.source}: {piece.name}}}"
-            for piece in self.pieces
-        )
+        return "".join(str(piece) for piece in self.pieces)
 
 
 Json = None | bool | int | float | str | Text | dict[str, "Json"] | list["Json"]
-"""A JSON document whose strings may have secret pieces."""
+"""A JSON document whose strings may have open pieces."""
+
+
+def texts_of(value: Json) -> Iterator[Text]:
+    """Yield all texts of a document that may have open pieces."""
+    if isinstance(value, Text):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from texts_of(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_of(item)
 
 
 def secrets_of(value: Json) -> Iterator[SecretRef]:
     """Yield all secrets that a document refers to."""
-    if isinstance(value, Text):
-        yield from value.secrets
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from secrets_of(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from secrets_of(item)
+    for text in texts_of(value):
+        yield from text.secrets
+
+
+def images_of(value: Json) -> Iterator[ImageId]:
+    """Yield all images whose ids a document holds."""
+    for text in texts_of(value):
+        yield from (piece for piece in text.pieces if isinstance(piece, ImageId))

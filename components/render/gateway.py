@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components.plan.model import Gateway, HostingPlan, Server, User, UserSetting
+from components.plan.model import Gateway, HostingPlan, Instance, Server, User, UserSetting
 from components.plan.text import Json, Text
+from components.render.placeholders import placeholder, secrets_of_hosted
 
-VERSION = 1
+VERSION = 2
 
 
 def gateway_document(plan: HostingPlan) -> dict[str, Json]:
@@ -54,13 +55,9 @@ def _server(server: Server, gateway: Gateway) -> Json:
         "icon": server.icon,
         "kind": server.kind,
         "path": server.path,
-        "upstream": {
-            "url": server.upstream,
-            "reach": server.reach,
-            "headers": _headers(server.headers),
-            "caFile": None,
-        },
-        "userHeaders": {login: _headers(headers) for login, headers in sorted(server.user_headers.items())},
+        "upstream": _upstream(server),
+        "instance": _instance(server),
+        "userValues": {login: _sorted(values) for login, values in sorted(server.user_values.items())},
         "userSettings": [_setting(setting) for setting in server.user_settings],
         "access": {
             "everyone": server.access.everyone,
@@ -76,16 +73,40 @@ def _server(server: Server, gateway: Gateway) -> Json:
     }
 
 
-def _headers(headers: Mapping[str, Text]) -> dict[str, Json]:
-    return {name: headers[name] for name in sorted(headers)}
+def _upstream(server: Server) -> Json:
+    if server.upstream is None:
+        return None
+    return {"url": server.upstream, "reach": server.reach, "headers": _sorted(server.headers), "caFile": None}
+
+
+def _instance(server: Server) -> Json:
+    """How each user's instance lives, and the stack's secrets that the launcher is given for its placeholders."""
+    run = server.hosted
+    if run is None or not isinstance(run.where, Instance):
+        return None
+    return {
+        "idleSeconds": run.where.idle_seconds,
+        "startSeconds": run.startup_seconds,
+        "volume": run.where.volume is not None,
+        "secrets": {placeholder(secret): Text(secret) for secret in secrets_of_hosted(run)},
+    }
+
+
+def _sorted(texts: Mapping[str, Text]) -> dict[str, Json]:
+    return {name: texts[name] for name in sorted(texts)}
 
 
 def _setting(setting: UserSetting) -> Json:
     return {
         "key": setting.key,
+        "usage": setting.usage,
         "name": setting.name,
         "description": setting.description,
         "required": setting.required,
         "sensitive": setting.sensitive,
         "prefix": setting.prefix,
+        "options": [
+            {"name": option.name, "value": option.value, "description": option.description}
+            for option in setting.options
+        ],
     }

@@ -1,4 +1,4 @@
-"""The gateway as containers: edge, control side, launcher, and the delivery of their configuration."""
+"""The gateway as containers: edge, control side, launcher, and the delivery of templates and configuration."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from components import hardening
 from components.names import resource
 from components.plan.model import HostingPlan
 from components.render.docker.images import Images
+from components.render.docker.instances import templates_document
 from components.render.docker.labels import labels
 from components.render.docker.spec import (
     Attachment,
@@ -24,7 +25,18 @@ GATEWAY = "gateway"
 PORT = 8080
 SOCKET = "/var/run/docker.sock"
 DOCUMENT = "/etc/mcp/gateway.json"
-_VOLUMES = {"state": "/state", "keys": "/keys", "socket": "/run/gateway", "delivery": "/delivery", "audit": "/audit"}
+TEMPLATES = "/etc/mcp/instances.json"
+_VOLUMES = {
+    "state": "/state",
+    "keys": "/keys",
+    "socket": "/run/gateway",
+    "delivery": "/delivery",
+    "audit": "/audit",
+    "launcher": "/run/launcher",
+    "templates": "/templates",
+}
+_LAUNCHER_USER = f"0:{hardening.GATEWAY_UID}"
+"""Root without capabilities, for the engine's socket; the group lets the control side reach the launcher's own."""
 _USER = f"{hardening.GATEWAY_UID}:{hardening.GATEWAY_UID}"
 _TMP = {"/tmp": f"{hardening.TEMPORARY_OPTIONS},mode=1777,size=16m"}  # noqa: S108
 _PYTHON = "/opt/gateway/bin/python"
@@ -32,6 +44,9 @@ _PROCESSES = 256
 _CONTROL_WAIT_SECONDS = 60
 _DRAIN_SECONDS = 25
 """A little more than the edge gives calls to end."""
+_REMOVAL_SECONDS = 90
+"""At the stack's end the launcher removes every user's instance before it ends itself."""
+_LAUNCHER_PROCESSES = 128
 
 
 def gateway_part(plan: HostingPlan, images: Images) -> Part:
@@ -56,6 +71,32 @@ def gateway_part(plan: HostingPlan, images: Images) -> Part:
     )
 
 
+def templates_part(plan: HostingPlan, images: Images) -> Part:
+    """Return the delivery of the instance templates, also when there are none: the launcher stops what has none.
+
+    The launcher takes the absence of this container at its own end as the end of the stack, so it goes first.
+    """
+    delivery = ContainerSpec(
+        name=_name(plan, "templates"),
+        image=images.launcher,
+        command=("deliver",),
+        network_mode="none",
+        mounts=(_mount(plan, "templates"),),
+        uploads=(Upload(path=TEMPLATES, content=templates_document(plan, images)),),
+        tmpfs=_TMP,
+        user=_LAUNCHER_USER,
+        read_only=False,
+        one_shot=True,
+        restart="no",
+        memory_mib=128,
+        cpus=hardening.CPUS,
+        processes=_LAUNCHER_PROCESSES,
+        labels=labels(plan.stack, GATEWAY, "delivery"),
+        after=(_name(plan, "launcher"),),
+    )
+    return Part(id="templates", kind="Templates", containers=(delivery,))
+
+
 def configuration_part(plan: HostingPlan, images: Images, servers: tuple[str, ...]) -> Part:
     """Return the delivery of the gateway document, made after the containers of all servers."""
     delivery = ContainerSpec(
@@ -74,7 +115,13 @@ def configuration_part(plan: HostingPlan, images: Images, servers: tuple[str, ..
         cpus=hardening.CPUS,
         processes=_PROCESSES,
         labels=labels(plan.stack, GATEWAY, "delivery"),
-        after=(_name(plan, "control"), _name(plan, "edge"), _name(plan, "launcher"), *servers),
+        after=(
+            _name(plan, "control"),
+            _name(plan, "edge"),
+            _name(plan, "launcher"),
+            _name(plan, "templates"),
+            *servers,
+        ),
     )
     return Part(id="configuration", kind="Configuration", containers=(delivery,))
 
@@ -85,7 +132,10 @@ def _control(plan: HostingPlan, images: Images) -> ContainerSpec:
         image=images.gateway,
         command=("control",),
         networks=(Attachment(network=_name(plan), address=plan.gateway.control_address),),
-        mounts=tuple(_mount(plan, volume) for volume in ("state", "keys", "socket", "delivery")),
+        mounts=(
+            *(_mount(plan, volume) for volume in ("state", "keys", "socket", "delivery")),
+            _mount(plan, "launcher", read_only=True),
+        ),
         tmpfs=_TMP,
         user=_USER,
         memory_mib=512,
@@ -126,14 +176,19 @@ def _launcher(plan: HostingPlan, images: Images) -> ContainerSpec:
         image=images.launcher,
         command=("--stack", plan.stack),
         network_mode="none",
-        mounts=(Mount(source=SOCKET, target=SOCKET),),
+        mounts=(
+            Mount(source=SOCKET, target=SOCKET),
+            _mount(plan, "launcher"),
+            _mount(plan, "templates", read_only=True),
+        ),
         tmpfs=_TMP,
-        user="0:0",
-        memory_mib=64,
+        user=_LAUNCHER_USER,
+        memory_mib=128,
         cpus=hardening.CPUS,
-        processes=32,
+        processes=_LAUNCHER_PROCESSES,
         health=Health(test=("CMD", "/usr/bin/python3", "-I", "-m", "mcp_launcher", "health"), interval=30),
-        labels=labels(plan.stack, GATEWAY, "launcher", processes="32"),
+        stop_seconds=_REMOVAL_SECONDS,
+        labels=labels(plan.stack, GATEWAY, "launcher", processes=str(_LAUNCHER_PROCESSES)),
         after=(_name(plan, "edge"),),
     )
 

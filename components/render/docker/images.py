@@ -21,6 +21,7 @@ REPOSITORY = "mcp-hosting"
 TEMPLATES = "templates/images/"
 CONTEXTS = "build/images"
 GATEWAY_FOLDERS = ("/state", "/keys", "/run/gateway", "/delivery", "/audit")
+LAUNCHER_FOLDER = "/run/launcher"
 _DIGEST_LENGTH = 12
 _NAME_LENGTH = 60
 _PACKAGE_FILES = ("__pycache__", ".pyc", ".pyo")
@@ -74,6 +75,7 @@ class Images:
             python=python,
             uid=GATEWAY_UID,
             folders=GATEWAY_FOLDERS,
+            launcher_folder=LAUNCHER_FOLDER,
         )
 
     @cached_property

@@ -1,4 +1,4 @@
-"""A hosted server as a network, a container and the files it is given."""
+"""A hosted server that its users share, as a network, a container and the files it is given."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from components import hardening
 from components.names import resource
-from components.plan.model import Hosted, HostingPlan, PulledImage, Server, StartImage
+from components.plan.model import Amounts, Hosted, HostingPlan, PulledImage, Server, StartImage
 from components.plan.text import Json, Text
 from components.render.docker.images import Images
 from components.render.docker.labels import labels
@@ -75,7 +75,7 @@ def _container(
         memory_mib=amounts.memory_mib,
         reserved_memory_mib=amounts.reserved_memory_mib,
         cpus=amounts.cpus,
-        cpu_shares=max(2, round(amounts.reserved_cpus * _SHARES_OF_A_CORE)) if amounts.reserved_cpus else None,
+        cpu_shares=cpu_shares(amounts),
         processes=amounts.processes,
         dns=hardening.NO_RESOLVER if hosted.egress == "none" else (),
         runtime=RUNTIMES[hosted.isolation],
@@ -148,7 +148,7 @@ def _runner(plan: HostingPlan, hosted: Hosted) -> Json:
     document: dict[str, Json] = {
         "version": RUNNER_VERSION,
         "command": list(hosted.command),
-        "env": {**_surroundings(hosted), **hosted.env},
+        "env": {**surroundings(hosted), **hosted.env},
         "cwd": WORK,
         "session": bridge.session,
         "sessionIdleSeconds": bridge.session_idle_seconds,
@@ -161,10 +161,15 @@ def _runner(plan: HostingPlan, hosted: Hosted) -> Json:
     return document
 
 
-def _surroundings(hosted: Hosted) -> dict[str, str]:
+def surroundings(hosted: Hosted) -> dict[str, str]:
     """What a server needs of its image's environment, of which the runner hands on nothing."""
     found = dict(_CERTIFICATES) if hosted.egress == "unrestricted" else {}
     return found | _INSTALLING if isinstance(hosted.image, StartImage) else found
+
+
+def cpu_shares(amounts: Amounts) -> int | None:
+    """Return a promised part of the processor as Docker weighs it; None: nothing is promised."""
+    return max(2, round(amounts.reserved_cpus * _SHARES_OF_A_CORE)) if amounts.reserved_cpus else None
 
 
 def _json(texts: Mapping[str, Text]) -> Json:

@@ -152,11 +152,15 @@ class ContainerSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What belongs together and is changed together: one server, the gateway, or the gateway's configuration."""
+    """What belongs together and is changed together: one server, the gateway, the instance templates, or the gateway's
+    configuration.
+    """
 
     id: str
-    kind: Literal["Gateway", "MultiUserServer", "RemoteServer", "Configuration"]
+    kind: Literal["Gateway", "MultiUserServer", "SingleUserServer", "RemoteServer", "Templates", "Configuration"]
     """The Pulumi component."""
+    pulled: tuple[str, ...] = ()
+    """References of images that are pulled though no container of the part uses them."""
     networks: tuple[NetworkSpec, ...] = ()
     volumes: tuple[VolumeSpec, ...] = ()
     containers: tuple[ContainerSpec, ...] = ()
@@ -165,7 +169,8 @@ class Part:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DockerRendering:
     """The whole stack for Docker, in the order of creation: images (each after those it is based on), the gateway, a
-    part for each server (sorted by id), and last the gateway's configuration, so that `up` ends when it is in force.
+    part for each server (sorted by id), the instance templates, and last the gateway's configuration, so that `up` ends
+    when it is in force.
     """
 
     images: tuple[ImageSpec, ...]

@@ -10,6 +10,7 @@ FROM mcp-hosting/python:47e7316a34aa
 COPY --from=build /opt/gateway /opt/gateway
 COPY ready.sh /usr/local/bin/ready
 RUN chmod 0755 /usr/local/bin/ready
-RUN install -d -o 10001 -g 10001 -m 0700 /state /keys /run/gateway /delivery /audit
+RUN install -d -o 10001 -g 10001 -m 0700 /state /keys /run/gateway /delivery /audit \
+ && install -d -o 0 -g 10001 -m 0750 /run/launcher
 USER 10001:10001
 ENTRYPOINT ["/opt/gateway/bin/python", "-I", "-m", "mcp_gateway"]

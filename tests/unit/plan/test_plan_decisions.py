@@ -61,7 +61,8 @@ def test_a_file_is_put_where_its_variable_says() -> None:
 def test_each_users_header_travels_through_the_gateway() -> None:
     servers = {"far": {"userValues": {"alice": {"X-Api-Key": {"secret": "alice-key"}}}}}
     found = server(planned([REMOTE], servers=servers), "far")
-    assert found.user_headers == {"alice": {"X-API-KEY": Text(SecretRef(name="alice-key", prefix="Key "))}}
+    assert found.user_values == {"alice": {"X-API-KEY": Text(SecretRef(name="alice-key"))}}
+    assert found.user_settings[0].prefix == "Key ", "the gateway puts it in front"
     assert [setting.key for setting in found.user_settings] == ["X-API-KEY"]
     assert (found.kind, found.reach) == ("remote", "public")
 

@@ -16,21 +16,20 @@ GIVEN = {"values": {"TOKEN": {"secret": "token"}}}
 def test_all_problems_come_at_once() -> None:
     said = refusals(
         [
-            changed(NPX, serverUserType="singleUser"),
+            changed(NPX, npxConfig={"package": "a@1.0.0", "egressDomains": ["api.example.org"]}),
             UVX,
             changed(REMOTE, remoteConfig={"fixedURL": "http://10.0.0.1/"}),
         ],
         servers={"nobody": {}},
         passwords=frozenset({"alice"}),
     )
-    for part in ("serverUserType", "LOCAL_TIMEZONE", "allowPrivateUpstream", "servers.nobody", "users[1]"):
+    for part in ("egressDomains", "LOCAL_TIMEZONE", "allowPrivateUpstream", "servers.nobody", "users[1]"):
         assert part in said
 
 
 @pytest.mark.parametrize(
     ("entry", "servers", "parts"),
     [
-        (changed(NPX, serverUserType="singleUser"), {}, ["Everything", "launcher", "multiUser"]),
         (
             changed(NPX, npxConfig={"package": "a@1.0.0", "egressDomains": ["api.example.org"]}),
             {},
