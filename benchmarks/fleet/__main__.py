@@ -13,8 +13,9 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.deployed_stack import Done
 from benchmarks.fleet.running import Calls, Memory, calls, memory
-from benchmarks.fleet.stack import Done, Fleet, sweep
+from benchmarks.fleet.stack import Fleet, sweep
 
 CALLS = 500
 
@@ -44,12 +45,12 @@ def main(arguments: list[str]) -> int:
 
 def _measure(fleet: Fleet, servers: int) -> tuple[dict[str, Done], Memory, Calls]:
     _say("images")
-    fleet.declare(1)
+    fleet.declare_servers(1)
     fleet.up()
     fleet.destroy()
     sweep()
     done: dict[str, Done] = {}
-    fleet.declare(servers)
+    fleet.declare_servers(servers)
     for step, run in (
         ("preview, nothing there", fleet.preview),
         ("first up", fleet.up),
@@ -65,7 +66,7 @@ def _measure(fleet: Fleet, servers: int) -> tuple[dict[str, Done], Memory, Calls
     called = asyncio.run(calls(url, next(iter(outputs["passwords"].values())), CALLS))
     for step, wanted in (("up, one server more", servers + 1), ("up, one server less", servers)):
         _say(step)
-        fleet.declare(wanted)
+        fleet.declare_servers(wanted)
         done[step] = fleet.up()
     _say("destroy")
     done["destroy"] = fleet.destroy()
