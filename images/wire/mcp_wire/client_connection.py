@@ -27,6 +27,10 @@ class AddressRefused(UpstreamError):
     """A name that has to be public leads to an address that isn't."""
 
 
+class NoConnection(UpstreamError):
+    """No connection could be made: nothing of the request was sent, or it may be sent again."""
+
+
 class TooManyConnections(UpstreamError):
     """The pool's bound is reached."""
 

@@ -15,11 +15,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mcp_wire.address import is_public
-from mcp_wire.client_connection import AddressRefused, Call, Connection, Sink, TooManyConnections, UpstreamError
+from mcp_wire.client_connection import (
+    AddressRefused,
+    Call,
+    Connection,
+    NoConnection,
+    Sink,
+    TooManyConnections,
+    UpstreamError,
+)
 
 __all__ = [
     "AddressRefused",
     "Call",
+    "NoConnection",
     "Pool",
     "Sink",
     "Target",
@@ -99,7 +108,10 @@ class Pool:
         return call
 
     def open_for(self, call: Call) -> None:
-        """Open a connection for a call."""
+        """Open a connection for a call; fails it when the pool was shut: another may be at that place by now."""
+        if self._shut:
+            call.fail(NoConnection("the upstream is no longer in use"))
+            return
         if len(self._open) + self._opening >= self._max:
             call.fail(TooManyConnections(f"all {self._max} connections to the upstream are in use"))
             return
@@ -141,9 +153,9 @@ class Pool:
         except UpstreamError as error:
             call.fail(error)
         except TimeoutError:
-            call.fail(UpstreamError(f"the upstream accepted no connection within {CONNECT_SECONDS:.0f} s"))
+            call.fail(NoConnection(f"the upstream accepted no connection within {CONNECT_SECONDS:.0f} s"))
         except OSError as error:
-            call.fail(UpstreamError(f"no connection to the upstream: {error}"))
+            call.fail(NoConnection(f"no connection to the upstream: {error}"))
         else:
             self._open.add(connection)
             if call.sink is None:

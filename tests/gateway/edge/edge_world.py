@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from tests.gateway.edge.fleet import Fleet
+
 ROOT = Path(__file__).parents[3]
 ISSUER = "http://gateway.test:8765"
 HOST = "gateway.test:8765"
@@ -138,6 +140,7 @@ class _Control(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.document = document
         self.changed = threading.Condition()
         self.asked_after: list[str] = []
+        self.fleet = Fleet()
         super().__init__(path, _ControlHandler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -147,6 +150,9 @@ class _ControlHandler(_Handler):
 
     def _serve(self) -> None:
         url = urlsplit(self.path)
+        if url.path.startswith("/internal/instances"):
+            self.server.fleet.serve(self, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+            return
         if url.path != "/internal/edge":
             super()._serve()
             return
@@ -186,6 +192,10 @@ class World:
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     arguments: list[str] = field(default_factory=list)
+
+    @property
+    def fleet(self) -> Fleet:
+        return self.control.fleet
 
     @property
     def document(self) -> dict[str, Any]:

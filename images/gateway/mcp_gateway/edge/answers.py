@@ -23,6 +23,8 @@ UNSUPPORTED_VERSION = -32022
 REFUSED = -32000
 """JSON-RPC's range for the implementation: anything the edge refuses that MCP has no code for."""
 SESSION_NOT_FOUND = -32001
+URL_ELICITATION_REQUIRED = -32042
+"""MCP 2025-11-25, client/elicitation; later versions ask for input in a result."""
 
 _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -52,6 +54,17 @@ def rpc_error(
     error = {"code": code, "message": message} if data is None else {"code": code, "message": message, "data": data}
     body = orjson.dumps({"jsonrpc": "2.0", "id": id, "error": error})
     return Answer(status, (_JSON, _NO_STORE, *headers), body, reason or message)
+
+
+def rpc_result(id: Any, result: Any, *, reason: str) -> Answer:
+    """A JSON-RPC result that the edge gives itself."""
+    body = orjson.dumps({"jsonrpc": "2.0", "id": id, "result": result})
+    return Answer(200, (_JSON, _NO_STORE), body, reason)
+
+
+def session_not_found(id: Any = None) -> Answer:
+    """404, on which clients of the eras with sessions begin a new one."""
+    return rpc_error(404, SESSION_NOT_FOUND, "Session not found", id=id, reason="unknown session")
 
 
 NOT_FOUND = http_error(404, "There is no such server or page.", reason="unknown server")

@@ -96,6 +96,10 @@ class Audit:
         """Take a place for the record of a call that is about to be carried; `write` gives it back."""
         self._reserved += 1
 
+    def release(self) -> None:
+        """Give back the place of a call that isn't carried: it is judged anew."""
+        self._reserved -= 1
+
     def write(self, record: Record) -> None:
         """Queue the record of a call that has a place."""
         self._reserved -= 1

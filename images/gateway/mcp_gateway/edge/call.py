@@ -14,10 +14,10 @@ from mcp_wire.response import HeaderBlock, Headers, header_block
 from mcp_gateway.edge import answers, sessions
 from mcp_gateway.edge.answers import Answer, http_error, rpc_error
 from mcp_gateway.edge.audit import Audit, Record
-from mcp_gateway.edge.document import Route
+from mcp_gateway.edge.document import Route, Upstream
 from mcp_gateway.edge.headers import connection_named, to_client, to_server
 from mcp_gateway.edge.listing import EventListing, JsonListing
-from mcp_gateway.edge.messages import Message
+from mcp_gateway.edge.messages import REPEATABLE, Message
 from mcp_gateway.edge.relay import Relay, Wire
 from mcp_gateway.edge.tokens import Token
 
@@ -30,7 +30,7 @@ _MAX_BLOCKS = 512
 class Caller:
     """Who calls what, as it was found when the request's head was judged."""
 
-    __slots__ = ("began", "cors", "modern", "prefix", "route", "session", "started", "token")
+    __slots__ = ("began", "cors", "modern", "prefix", "route", "session", "started", "token", "upstream")
 
     def __init__(self, route: Route, token: Token, *, modern: bool, cors: answers.Headers):
         self.route = route
@@ -39,6 +39,7 @@ class Caller:
         self.cors = cors
         self.session: bytes | None = None
         self.prefix = b""
+        self.upstream: Upstream | None = None
         self.started = time.time()
         self.began = time.perf_counter()
 
@@ -47,7 +48,13 @@ class Caller:
         caller = Caller(self.route, self.token, modern=self.modern, cors=self.cors)
         caller.session = self.session
         caller.prefix = self.prefix
+        caller.upstream = self.upstream
         return caller
+
+    def prepare(self, start: bytes, request: Request, upstream: Upstream) -> None:
+        """Make the head that `upstream` gets, all but the body's length; `start` is what `head_start` gave for it."""
+        self.prefix = request_prefix(start, request, self)
+        self.upstream = upstream
 
     def record(
         self,
@@ -76,15 +83,15 @@ class Caller:
         )
 
 
-def head_start(method: str, route: Route, token: Token) -> bytes:
-    """The part of a request's head that is the same for all calls of this user by this client to this server."""
+def head_start(method: str, route: Route, token: Token, upstream: Upstream) -> bytes:
+    """The part of a request's head that is the same for all calls of this user by this client to this upstream."""
     identity = ((b"x-mcp-user", token.subject.encode()), (b"x-mcp-client", token.client.encode()))
     fixed = {**dict(route.headers), **dict(route.user_headers.get(token.subject, ()))}
     head = request_head(
         method.encode(),
-        route.upstream.target,
+        upstream.target,
         (
-            (b"host", route.upstream.host),
+            (b"host", upstream.host),
             *(((b"content-type", b"application/json"),) if method == "POST" else ()),
             *(identity if route.hosted else ()),
             *fixed.items(),
@@ -106,6 +113,14 @@ def request_prefix(start: bytes, request: Request, caller: Caller) -> bytes:
         if (last := request.get(b"last-event-id")) is not None:
             lines.append(b"last-event-id: %b\r\n" % last)
     return b"".join((start, *lines))
+
+
+def request_data(caller: Caller, read: Message | None) -> tuple[bytes, bool]:
+    """The bytes of the whole request, whose head is prepared, and whether a server may get it twice."""
+    if read is None:
+        return caller.prefix + b"\r\n", True
+    data = b"%bcontent-length: %d\r\n\r\n%b" % (caller.prefix, len(read.body), read.body)
+    return data, read.method in REPEATABLE
 
 
 class McpCall(Relay):

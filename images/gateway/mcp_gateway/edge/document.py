@@ -20,6 +20,7 @@ MAX_REQUEST_BYTES = 1 << 30
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]*")
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,127}")
+_REACHES = ("private", "public", "allowed")
 _SUBJECT = re.compile(r"[\x21-\x7e]{1,512}")
 
 Pairs = tuple[tuple[bytes, bytes], ...]
@@ -44,7 +45,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One server and what its calls are judged by."""
+    """One server and what its calls are judged by; without an `upstream` each user has an instance of it."""
 
     id: str
     hosted: bool
@@ -53,7 +54,7 @@ class Route:
     resource_metadata: str
     scope: str
     scopes: frozenset[str]
-    upstream: Upstream
+    upstream: Upstream | None
     headers: Pairs = field(repr=False)
     user_headers: Mapping[str, Pairs] = field(repr=False)
     missing: Mapping[str, tuple[str, ...]]
@@ -167,7 +168,7 @@ def _route(server: Fields) -> Route | None:
     identifier = server.text("id")
     if not _ID.fullmatch(identifier):
         server.problem("id", "must be lower-case letters, digits, dots and hyphens")
-    kind = server.choice("kind", ("multiUser", "remote"))
+    kind = server.choice("kind", ("multiUser", "singleUser", "remote"))
     path = server.text("path")
     if path != f"/mcp-connect/{identifier}":
         server.problem("path", "must be /mcp-connect/ and the id")
@@ -175,7 +176,7 @@ def _route(server: Fields) -> Route | None:
     for name, value in (("resourceMetadata", metadata), ("scope", scope)):
         if not value.isascii() or not value.isprintable() or '"' in value or "\\" in value:
             server.problem(name, "must be printable ASCII without quotes")
-    upstream = server.child("upstream")
+    upstream, headers = _fixed_upstream(server) if kind != "singleUser" else _no_upstream(server)
     limits = server.child("limits")
     tools = server.child("tools")
     allowed = tools.optional_texts("allowed")
@@ -186,14 +187,14 @@ def _route(server: Fields) -> Route | None:
     missing = server.child("missing")
     route = Route(
         id=identifier,
-        hosted=kind == "multiUser",
+        hosted=kind != "remote",
         path=path.encode(),
         resource=server.text("resource"),
         resource_metadata=metadata,
         scope=scope,
         scopes=frozenset(scope.split(" ")),
-        upstream=_upstream(upstream),
-        headers=_pairs(upstream, "headers"),
+        upstream=upstream,
+        headers=headers,
         user_headers={
             subject: _pairs(server.child("userHeaders"), subject) for subject in server.child("userHeaders").raw
         },
@@ -204,32 +205,51 @@ def _route(server: Fields) -> Route | None:
         calls_per_minute=limits.number("callsPerMinute", 1, 1_000_000_000),
         answer_seconds=limits.number("answerSeconds", 1, 86_400),
     )
-    for part in (upstream, limits, server):
+    for part in (limits, server):
         part.done()
     return route if len(server.problems) == before else None
 
 
-def _upstream(fields: Fields) -> Upstream:
-    url = urlsplit(fields.text("url"))
-    reach = fields.choice("reach", ("private", "public", "allowed"))
+def _fixed_upstream(server: Fields) -> tuple[Upstream | None, Pairs]:
+    fields = server.child("upstream")
+    url, reach, ca_file = fields.text("url"), fields.choice("reach", _REACHES), fields.optional_text("caFile")
+    headers = _pairs(fields, "headers")
+    fields.done()
+    upstream = upstream_at(url, reach, ca_file)
+    if isinstance(upstream, str):
+        fields.problem("url", upstream)
+        return None, headers
+    return upstream, headers
+
+
+def _no_upstream(server: Fields) -> tuple[None, Pairs]:
+    server.asked.add("upstream")
+    if server.raw.get("upstream", "") is not None:
+        server.problem("upstream", "must be null: each user has an instance")
+    return None, ()
+
+
+def upstream_at(url: str, reach: str, ca_file: str | None) -> Upstream | str:
+    """The upstream that `url` names, or why it can't be one."""
     try:
-        port = url.port
+        parts = urlsplit(url)
+        port = parts.port
     except ValueError:
-        port = -1
-    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    host = url.netloc
-    if url.scheme not in ("http", "https") or not url.hostname or port == -1 or "@" in host or url.fragment:
-        fields.problem("url", "must be http or https, with a host, without user name and fragment")
-    elif not (host + target).isascii() or not (host + target).isprintable() or " " in host + target:
-        fields.problem("url", "must be printable ASCII without spaces")
+        return "must be a URL with a host and a port that exists"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    host = parts.netloc
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in host or parts.fragment:
+        return "must be http or https, with a host, without user name and fragment"
+    if not (host + target).isascii() or not (host + target).isprintable() or " " in host + target:
+        return "must be printable ASCII without spaces"
     return Upstream(
-        scheme=url.scheme,
-        name=url.hostname or "",
-        port=port or (443 if url.scheme == "https" else 80),
-        host=host.encode("ascii", "replace"),
-        target=target.encode("ascii", "replace"),
+        scheme=parts.scheme,
+        name=parts.hostname,
+        port=port or (443 if parts.scheme == "https" else 80),
+        host=host.encode(),
+        target=target.encode(),
         reach=reach,
-        ca_file=fields.optional_text("caFile"),
+        ca_file=ca_file,
     )
 
 

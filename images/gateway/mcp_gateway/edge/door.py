@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mcp_wire.exchange import Exchange
-from mcp_wire.http_client import Pool, Target
-from mcp_wire.http_server import Connections, Limits
 from mcp_wire.request import Request
-from mcp_wire.response import HeaderBlock
 
 from mcp_gateway.edge import answers, sessions
-from mcp_gateway.edge.answers import Answer, http_error, rpc_error
-from mcp_gateway.edge.audit import Audit
-from mcp_gateway.edge.call import Caller, McpCall, head_start, request_prefix
+from mcp_gateway.edge.answers import Answer, http_error
+from mcp_gateway.edge.call import Caller, McpCall, request_data
 from mcp_gateway.edge.control import MAX_BODY_BYTES, METHODS, ControlCall, control_request, is_forwarded, unavailable
-from mcp_gateway.edge.document import MAX_REQUEST_BYTES, Document, Route
-from mcp_gateway.edge.messages import MODERN, REPEATABLE, Message, message, repetition, version_refusal
-from mcp_gateway.edge.rates import Rates
-from mcp_gateway.edge.relay import Relay, Wire
-from mcp_gateway.edge.tokens import NOT_BEFORE_LEEWAY_SECONDS, Token, Verifier, is_live
-from mcp_gateway.edge.upstreams import Upstreams
+from mcp_gateway.edge.document import Document, Route
+from mcp_gateway.edge.instance_call import InstanceCall
+from mcp_gateway.edge.messages import MODERN, Message, message, repetition, version_refusal
+from mcp_gateway.edge.missing import missing_values
+from mcp_gateway.edge.relay import Wire
+from mcp_gateway.edge.tokens import NOT_BEFORE_LEEWAY_SECONDS, Token, is_live
+
+if TYPE_CHECKING:
+    from mcp_gateway.edge.worker import Edge
 
 _PREFIX = b"/mcp-connect"
-_MAX_STARTS = 10_000
 _ALLOW = (b"allow", b"POST, GET, DELETE, OPTIONS")
 _MODERN_ALLOW = (b"allow", b"POST, OPTIONS")
 _PREFLIGHT = (
@@ -40,84 +39,6 @@ _PREFLIGHT = (
     ),
     (b"access-control-max-age", b"600"),
 )
-
-
-class Edge:
-    """All state of one worker: the document in force, connections, rates, calls under way."""
-
-    def __init__(self, control: str, audit: Audit, *, stream_idle_seconds: float):
-        self.document: Document | None = None
-        self.verifier = Verifier("", {})
-        self.audit = audit
-        self.rates = Rates()
-        self.upstreams = Upstreams()
-        self.control = Pool(Target("control", path=control))
-        self.limits = Limits(body_bytes=MAX_REQUEST_BYTES)
-        self.connections = Connections(self.limits)
-        self.active: set[Relay] = set()
-        self.starts: dict[tuple[str, str, str, str], bytes] = {}
-        self.blocks: dict[tuple[tuple[bytes, bytes], ...], HeaderBlock] = {}
-        self.stream_idle_seconds = stream_idle_seconds
-
-    def protocol(self) -> Wire:
-        """The protocol of a new connection."""
-        door = Door(self)
-        door.wire = Wire(door.on_request, self.limits, door.on_head, self.connections)
-        return door.wire
-
-    def put_in_force(self, document: Document) -> None:
-        """Judge by `document` from now on. Calls under way go on, unless their caller lost the server or the token."""
-        self.upstreams.prepare(route.upstream for route in document.routes.values())
-        before = self.document
-        if before is None or (before.issuer, before.key_ids) != (document.issuer, document.key_ids):
-            self.verifier = Verifier(document.issuer, document.keys)
-        self.document = document
-        self.starts.clear()
-        self.upstreams.keep(route.upstream for route in document.routes.values())
-        for relay in list(self.active):
-            if isinstance(relay, McpCall) and not self.is_current(document, relay.caller):
-                relay.cut("access ended")
-
-    def sweep(self) -> None:
-        """End what took too long; call this about once a second."""
-        now = time.monotonic()
-        for relay in [each for each in self.active if each.deadline < now]:
-            relay.timed_out()
-        self.upstreams.expire()
-        self.control.expire()
-        self.rates.expire(now)
-
-    def end_listening(self) -> None:
-        """Cut streams that only wait for messages, as they would hold up the edge's end; clients open them anew."""
-        for relay in list(self.active):
-            if isinstance(relay, McpCall) and relay.http_method == "GET":
-                relay.cut("the edge is stopping")
-
-    def start(self, method: str, caller: Caller) -> bytes:
-        """The cached beginning of a request's head."""
-        token = caller.token
-        key = (method, caller.route.id, token.subject, token.client)
-        start = self.starts.get(key)
-        if start is None:
-            if len(self.starts) >= _MAX_STARTS:
-                self.starts.clear()
-            start = self.starts[key] = head_start(method, caller.route, token)
-        return start
-
-    @staticmethod
-    def is_current(document: Document, caller: Caller) -> bool:
-        """Whether the caller may still use the route; it is replaced by that of `document`, if there is one."""
-        route, token = document.routes.get(caller.route.path), caller.token
-        if route is caller.route:
-            return True
-        if route is not None:
-            caller.route = route
-        return (
-            route is not None
-            and token.subject in route.subjects
-            and token.subject in document.subjects
-            and is_live(token, caller.started, document.revoked_tokens, document.revoked_before)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +109,8 @@ class Door:
         elif caller.token.subject in caller.route.missing:
             self._refuse(exchange, request, caller, self._missing(document, caller, None))
             return
-        call = McpCall(
+        upstream = caller.route.upstream
+        call = (InstanceCall if upstream is None else McpCall)(
             exchange,
             self.wire,
             edge.active,
@@ -201,16 +123,20 @@ class Door:
             idle_seconds=edge.stream_idle_seconds,
             bytes_in=len(request.body),
         )
-        if not caller.prefix:
-            caller.prefix = request_prefix(edge.start(request.method, caller), request, caller)
-            if read is not None:
-                self._before = _Before(request.head, document, caller.again())
-        if read is None:
-            data = caller.prefix + b"\r\n"
-        else:
-            data = b"%bcontent-length: %d\r\n\r\n%b" % (caller.prefix, len(read.body), read.body)
-        repeatable = read is None or read.method in REPEATABLE
-        call.send(edge.upstreams.pool(caller.route.upstream), data, repeatable=repeatable)
+        if isinstance(call, InstanceCall):
+            call.begin(edge.ways, request, issuer=document.issuer, again=self.on_request)
+            self._remember(request, document, caller, read)
+        elif upstream is not None:
+            if caller.upstream is not upstream:
+                caller.prepare(edge.start(request.method, caller, upstream), request, upstream)
+                self._remember(request, document, caller, read)
+            data, repeatable = request_data(caller, read)
+            call.send(edge.upstreams.pool(upstream), data, repeatable=repeatable)
+
+    def _remember(self, request: Request, document: Document, caller: Caller, read: Message | None) -> None:
+        before = self._before
+        if read is not None and (before is None or before.caller.upstream is not caller.upstream):
+            self._before = _Before(request.head, document, caller.again())
 
     def _head(self, request: Request, exchange: Exchange) -> Answer | None:
         document = self._edge.document
@@ -291,7 +217,7 @@ class Door:
         if given is not None:
             caller.session = sessions.unbound(document.session_key, route.id, token.subject, given)
             if caller.session is None:
-                return rpc_error(404, answers.SESSION_NOT_FOUND, "Session not found", reason="unknown session")
+                return answers.session_not_found()
         return None
 
     def _bounded(self, caller: Caller) -> Answer | None:
@@ -328,11 +254,8 @@ class Door:
         return read
 
     def _missing(self, document: Document, caller: Caller, read: Message | None) -> Answer:
-        names = ", ".join(caller.route.missing[caller.token.subject])
-        text = f"This server needs values that you have not given: {names}. Enter them at {document.issuer}/"
-        if read is None:
-            return http_error(403, text, reason="values missing")
-        return read.refusal(answers.REFUSED, text, reason="values missing")
+        route = caller.route
+        return missing_values(document.issuer, route.id, route.missing[caller.token.subject], read)
 
     def _refuse(self, exchange: Exchange, request: Request, caller: Caller, answer: Answer) -> None:
         self._record_refusal(request, caller, answer)

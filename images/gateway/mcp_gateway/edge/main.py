@@ -14,10 +14,11 @@ from collections.abc import Sequence
 
 import uvloop
 
+from mcp_gateway.edge.activity import tell
 from mcp_gateway.edge.audit import Audit
-from mcp_gateway.edge.door import Edge
 from mcp_gateway.edge.feed import follow
 from mcp_gateway.edge.settings import Settings, settings
+from mcp_gateway.edge.worker import Edge
 
 logger = logging.getLogger(__name__)
 
@@ -85,21 +86,25 @@ async def _serve(chosen: Settings, audit: Audit) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     server = await loop.create_server(edge.protocol, sock=_socket(chosen))
-    feed = loop.create_task(follow(chosen.control, edge.put_in_force))
-    sweeps = loop.create_task(_sweep(edge))
+    tasks = (
+        loop.create_task(follow(chosen.control, "/internal/edge", "edge document", edge)),
+        loop.create_task(follow(chosen.control, "/internal/instances", "table of instances", edge.instances)),
+        loop.create_task(tell(edge.control, edge.instances)),
+        loop.create_task(_sweep(edge)),
+    )
     # What was imported stays; the collector needn't look at it again and again.
     gc.collect()
     gc.freeze()
     logger.info("edge listens on %s:%d", chosen.host, server.sockets[0].getsockname()[1])
     waits = loop.create_task(stopped.wait())
-    # A feed or sweep that ends is a mistake in the code: better to end than to judge by what is stale.
-    await asyncio.wait((waits, feed, sweeps), return_when=asyncio.FIRST_COMPLETED)
+    # One of the tasks that ends is a mistake in the code: better to end than to judge by what is stale.
+    await asyncio.wait((waits, *tasks), return_when=asyncio.FIRST_COMPLETED)
     server.close()
     edge.end_listening()
     await edge.connections.drain(chosen.drain_seconds)
-    for task in (feed, sweeps, waits):
+    for task in (*tasks, waits):
         task.cancel()
-    for result in await asyncio.gather(feed, sweeps, return_exceptions=True):
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(result, Exception):
             raise result
 

@@ -101,7 +101,7 @@ class Relay:
         self.holds = not head_only
         self.exchange.on_disconnect = self.disconnected
         call = pool.send(request, self, head_only=head_only, repeatable=repeatable)
-        if self in self.active:
+        if self in self.active and call.sink is not None:
             self.call = call
 
     # What subclasses say.

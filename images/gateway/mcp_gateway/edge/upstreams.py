@@ -21,9 +21,11 @@ class Upstreams:
         """The pool for an upstream that was prepared."""
         return self._pools[_place(upstream)]
 
-    def prepare(self, upstreams: Iterable[Upstream]) -> None:
+    def prepare(self, upstreams: Iterable[Upstream | None]) -> None:
         """Make what is missing; raises DocumentError when an authority's file can't be read."""
         for upstream in upstreams:
+            if upstream is None:
+                continue
             place = _place(upstream)
             if place not in self._pools:
                 tls = self._context(upstream.ca_file) if upstream.scheme == "https" else None
@@ -31,9 +33,9 @@ class Upstreams:
                     Target(upstream.name, upstream.port, tls=tls, public=upstream.reach == "public")
                 )
 
-    def keep(self, upstreams: Iterable[Upstream]) -> None:
+    def keep(self, upstreams: Iterable[Upstream | None]) -> None:
         """Let go of pools that no route names; answers under way end as they would."""
-        named = {_place(upstream) for upstream in upstreams}
+        named = {_place(upstream) for upstream in upstreams if upstream is not None}
         for place in self._pools.keys() - named:
             self._pools.pop(place).shut()
 
