@@ -17,7 +17,7 @@ from tests.render.stack import full, sources
 
 VALUES = SecretValues(
     stack="test",
-    secrets={"time-token": "t", "box-license": "b", "alice-key": "a"},
+    secrets={"time-token": "t", "box-license": "b", "alice-key": "a", "notes-team": "n", "alice-notes": "an"},
     passwords={"alice": "first-password-of-alice", "bob": "first-password-of-bob"},
 )
 
@@ -41,12 +41,18 @@ def test_the_gateway_accepts_what_is_rendered(rendered: dict[str, Any]) -> None:
     document = read(rendered)
     assert {server.id: server.kind for server in document.servers} == {
         "box": "multiUser",
+        "desk": "singleUser",
         "everything": "multiUser",
         "far": "remote",
+        "notes": "singleUser",
         "time": "multiUser",
     }
-    far = next(server for server in document.servers if server.id == "far")
-    assert far.user_headers == {"alice": {"X-API-KEY": "Key a"}}
+    servers = {server.id: server for server in document.servers}
+    assert servers["far"].user_values == {"alice": {"X-API-KEY": "a"}}
+    notes = servers["notes"].instance
+    assert notes is not None
+    assert (notes.idle_seconds, notes.volume, list(notes.secrets.values())) == (300, True, ["team-n"])
+    assert servers["notes"].upstream is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +63,9 @@ def test_the_gateway_needs_every_field(rendered: dict[str, Any], field: str) -> 
         read({name: value for name, value in rendered.items() if name != field})
 
 
-@pytest.mark.parametrize("field", ["id", "kind", "path", "upstream", "userHeaders", "userSettings", "access", "limits"])
+@pytest.mark.parametrize(
+    "field", ["id", "kind", "path", "upstream", "instance", "userValues", "userSettings", "access", "limits"]
+)
 def test_the_gateway_needs_every_field_of_a_server(rendered: dict[str, Any], field: str) -> None:
     first = {name: value for name, value in rendered["servers"][0].items() if name != field}
     with pytest.raises(InvalidDocument, match=field):

@@ -193,4 +193,4 @@ def test_no_secret_is_anywhere_but_as_a_reference() -> None:
         return []
 
     names = {secret.name for text in texts(rendered(full())) for secret in text.secrets}
-    assert names == {"alice", "bob", "time-token", "box-license", "alice-key"}
+    assert names == {"alice", "bob", "time-token", "box-license", "alice-key", "alice-notes", "notes-team"}

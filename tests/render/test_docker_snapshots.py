@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import LiteralScalarString
 
 from components.plan.text import Text
 from components.render.docker.rendering import render
@@ -34,7 +35,7 @@ def plain(value: object) -> Any:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
         return [plain(item) for item in value]
-    return value
+    return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value
 
 
 def written(value: object) -> str:

@@ -19,7 +19,13 @@ from tests.render.stack import full, sources
 from tests.unit.deploy.recorded import Recorded, outside_secrets, record, unwrapped
 
 PASSWORDS = {"alice": "first-password-of-alice", "bob": "first-password-of-bob"}
-SECRETS = {"time-token": "value-of-time", "box-license": "value-of-box", "alice-key": "value-of-alice"}
+SECRETS = {
+    "time-token": "value-of-time",
+    "box-license": "value-of-box",
+    "alice-key": "value-of-alice",
+    "notes-team": "value-of-notes",
+    "alice-notes": "value-of-alices-notes",
+}
 ROOT = Path(__file__).parents[3]
 CONTAINER = "docker:index/container:Container"
 
@@ -61,6 +67,8 @@ def test_secrets_reach_what_needs_them_and_nothing_else(resources: dict[str, Rec
         "value-of-time": {"Container mcp-test-time-delivery"},
         "value-of-box": {"Container mcp-test-box"},
         "value-of-alice": {"Container mcp-test-gateway-delivery"},
+        "value-of-notes": {"Container mcp-test-gateway-delivery"},
+        "value-of-alices-notes": {"Container mcp-test-gateway-delivery"},
     }
 
 
@@ -75,9 +83,38 @@ def test_the_document_holds_hashes_that_the_passwords_fit(resources: dict[str, R
         assert PasswordHasher().verify(user["passwordHash"], PASSWORDS[user["login"]])
 
 
-def test_a_prefix_is_put_before_a_secret_once(resources: dict[str, Recorded]) -> None:
-    far = next(each for each in document(resources)["servers"] if each["id"] == "far")
-    assert far["userHeaders"] == {"alice": {"X-API-KEY": "Key value-of-alice"}}
+def test_what_the_stack_declares_for_a_user_goes_to_the_gateway_as_it_is(resources: dict[str, Recorded]) -> None:
+    servers = {each["id"]: each for each in document(resources)["servers"]}
+    assert servers["far"]["userValues"] == {"alice": {"X-API-KEY": "value-of-alice"}}
+    assert servers["far"]["userSettings"][0]["prefix"] == "Key "
+    assert servers["notes"]["userValues"] == {"alice": {"REGION": "eu", "TOKEN": "value-of-alices-notes"}}
+
+
+def test_a_prefix_is_put_before_a_secret_of_the_stack_once(resources: dict[str, Recorded]) -> None:
+    notes = next(each for each in document(resources)["servers"] if each["id"] == "notes")
+    assert list(notes["instance"]["secrets"].values()) == ["team-value-of-notes"]
+
+
+def templates(resources: dict[str, Recorded]) -> dict[str, Any]:
+    """What is uploaded, which no wrapping as a secret hides: there is nothing secret in it."""
+    (upload,) = dict(resources["Container mcp-test-gateway-templates"].inputs)["uploads"]
+    found: dict[str, Any] = json.loads(upload["content"])
+    return found
+
+
+def test_templates_name_images_by_the_ids_that_the_engine_gave(resources: dict[str, Recorded]) -> None:
+    found = templates(resources)
+    images = {each["id"]: each["image"] for each in found["servers"]}
+    assert images["desk"] == "sha256:example.org/desk:2.0"
+    assert images["notes"].startswith("sha256:mcp-hosting/npx-notes-1-0-0:")
+    assert found["ready"]["image"].startswith("sha256:mcp-hosting/python:")
+    assert {each["id"] for each in found["servers"]} == {"desk", "notes"}
+
+
+def test_images_of_single_user_servers_are_there_before_anybody_uses_them(resources: dict[str, Recorded]) -> None:
+    assert "RemoteImage example.org/desk:2.0" in resources
+    assert any(name.startswith("Image mcp-hosting/npx-notes-1-0-0:") for name in resources)
+    assert not any("mcp-test-notes" in name or "mcp-test-desk" in name for name in resources)
 
 
 def test_the_same_stack_gives_the_same_inputs(resources: dict[str, Recorded], tmp_path: Path) -> None:
