@@ -23,7 +23,7 @@ HINTS = {
     "manifest": "it is another platform's snapshot: name the component by its entry instead",
     "systemmcpservertype": "system servers (filters) are not hosted: remove the entry",
     "filterconfig": "system servers (filters) are not hosted: remove the entry",
-    "idleshutdownintervalhours": "it is no field of a catalog: the stack's sessionIdleSeconds ends idle sessions",
+    "idleshutdownintervalhours": "it is no field of a catalog: the stack's idleSeconds stops idle instances",
     "secure": "an encrypted value is not read in place: put it under mcp-hosting:secrets and write {secret: NAME}",
     "healthzport": "the health check uses `port`: remove it",
 }

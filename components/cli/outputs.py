@@ -29,12 +29,17 @@ def run(args: argparse.Namespace) -> int:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"Gateway  {found['gatewayUrl']}")
     console.print(f"Sign in  {found['signInUrl']}  as {', '.join(found['logins']) or 'nobody: the stack has no users'}")
-    table = Table("Server", "URL", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    kinds = found.get("kinds", {})
+    table = Table("Server", "Kind", "URL", box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for server, url in sorted(found["servers"].items()):
-        table.add_row(server, url, style=None)
+        table.add_row(server, kinds.get(server, ""), url, style=None)
     console.print()
     console.print(table)
     console.print()
+    if "singleUser" in kinds.values():
+        console.print("singleUser: each user has an instance of their own; it starts at their first call, and values")
+        console.print("that it needs of them are given after signing in")
+        console.print()
     console.print(f"First passwords    make password STACK={args.stack} LOGIN=...")
     console.print(f"Connect a client   make connect STACK={args.stack} CLIENT=claude-code|vscode|cursor|inspector")
     return 0

@@ -91,7 +91,7 @@ def _print_instances(plan: HostingPlan, console: Console) -> None:
             facts += [f"each user's volume at {run.where.volume}" if run.where.volume else "no volume"]
         facts += _givers(server)
         if facts and (server.kind == "singleUser" or server.user_settings):
-            console.print(f"  {server.id}: {'; '.join(facts)}", markup=False)
+            console.print(f"  {server.id}: {'; '.join(facts)}", markup=False, soft_wrap=True)
 
 
 def _givers(server: Server) -> list[str]:

@@ -45,6 +45,7 @@ def export(plan: HostingPlan, values: SecretValues) -> None:
     pulumi.export("gatewayUrl", gateway.public_url)
     pulumi.export("signInUrl", gateway.public_url + SIGN_IN)
     pulumi.export("servers", {server.id: gateway.public_url + server.path for server in plan.servers})
+    pulumi.export("kinds", {server.id: server.kind for server in plan.servers})
     pulumi.export("logins", logins)
     pulumi.export("passwords", pulumi.Output.secret({login: values.passwords[login] for login in logins}))
 

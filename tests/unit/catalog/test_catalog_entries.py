@@ -67,6 +67,15 @@ def test_a_first_version_entry_folds_into_the_inner_model() -> None:
     assert (entry.source.file, entry.source.line) == ("a.yaml", 1)
 
 
+def test_a_volume_is_asked_for_in_the_free_metadata() -> None:
+    assert one(UVX).volume == ""
+    assert one(UVX.replace("{categories: Tickets}", "{volume: /srv/tickets}")).volume == "/srv/tickets"
+    assert one(UVX.replace("{categories: Tickets}", "{volume: none}")).volume == ""
+    (problem,) = wrong(UVX.replace("{categories: Tickets}", "{volume: /opt/x}"))
+    assert "metadata.volume" in problem
+    assert "would hide /opt" in problem
+
+
 def test_keys_match_without_regard_to_case_and_null_is_absent() -> None:
     entry = one(
         """

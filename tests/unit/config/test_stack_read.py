@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from components.catalog.parse import parsed
 from components.config.load import stack_file, stack_values
 from components.config.read import Stack, from_engine, from_file
-from components.config.stack import Secret, SomeUsers, UnrestrictedEgress
+from components.config.stack import Secret, SomeUsers, UnrestrictedEgress, Volume
 from components.errors import Problems
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -48,6 +48,16 @@ def test_what_is_not_said_is_safe() -> None:
     assert clock.secrets_in_environment is None
     assert clock.secrets_in_arguments is None
     assert clock.install_at_start is None
+
+
+def test_instances_have_bounds_and_a_server_may_have_a_word_of_its_own() -> None:
+    config = read(STACK).config
+    bounds = config.instances
+    assert (bounds.total, bounds.per_user, bounds.starts_at_once, bounds.idle_seconds) == (200, 20, 4, 900)
+    assert (config.servers["clock"].idle_seconds, config.servers["clock"].volume) == (None, None)
+    found = read({**STACK, "instances": {"total": 3}, "servers": {"clock": {"volume": {"path": "/srv/notes"}}}}).config
+    assert found.instances.total == 3, "the other bounds give way"
+    assert found.servers["clock"].volume == Volume(path="/srv/notes")
 
 
 def test_the_public_url_follows_the_port() -> None:
@@ -97,6 +107,12 @@ def test_a_server_says_what_departs_from_the_defaults() -> None:
         ({"network": {"subnets": "8.8.0.0/16"}}, "not a private one"),
         ({"network": {"subnets": "10.0.0.0/30"}}, "not a private one"),
         ({"network": {"subnets": "10.0.0.1/16"}}, "network.subnets"),
+        ({"instances": {"total": 0}}, "instances.total: got 0: is less than 1"),
+        ({"instances": {"startsAtOnce": 65}}, "instances.startsAtOnce: got 65: is more than 64"),
+        ({"instances": {"idleSeconds": 4}}, "instances.idleSeconds: got 4: is less than 5"),
+        ({"instances": {"total": 5, "perUser": 9}}, "instances: perUser is 9 and total 5: lower it"),
+        ({"instances": {"peruser": 9}}, "did you mean perUser?"),
+        ({"instances": {"total": "many"}}, "instances.total"),
         ({"catalog": {"entries": "clock"}}, "catalog.entries"),
         ({"catalog": {"entries": [7]}}, "catalog.entries"),
         ({"catalog": {"entries": [{"name": "A", "runtime": "npx"}]}}, "A: catalog.entries[0].npxConfig: is missing"),
@@ -122,6 +138,14 @@ def test_each_rule_of_the_stack_has_its_message(change: dict[str, object], words
         ({"isolation": "kata"}, "servers.clock.isolation"),
         ({"secretsInArguments": {}}, "servers.clock.secretsInArguments.reason: is missing"),
         ({"egres": "none"}, "did you mean egress?"),
+        ({"volume": "/data"}, 'servers.clock.volume: got "/data": is neither none nor a mapping such as {path: /data}'),
+        ({"volume": {}}, "servers.clock.volume.path: is missing"),
+        ({"volume": {"path": "data"}}, 'volume.path: got "data": is not an absolute path'),
+        ({"volume": {"path": "/"}}, "is not a plain path"),
+        ({"volume": {"path": "/data/"}}, "is not a plain path"),
+        ({"volume": {"path": "/var"}}, "would hide /var/run"),
+        ({"volume": {"path": "/run/mcp/files"}}, "would hide /run"),
+        ({"idleSeconds": 604_801}, "idleSeconds: got 604801: is more than 604800"),
     ],
 )
 def test_each_rule_of_a_server_has_its_message(server: dict[str, object], words: str) -> None:
@@ -175,7 +199,9 @@ def test_the_engines_texts_become_plain_values() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     st.dictionaries(
-        st.sampled_from([*STACK, "target", "publicUrl", "listen", "access", "egress", "gateway", "images", "network"]),
+        st.sampled_from(
+            [*STACK, "target", "publicUrl", "listen", "access", "egress", "gateway", "images", "network", "instances"]
+        ),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(max_size=8),
             lambda inner: (
