@@ -5,10 +5,11 @@ ENGINE := $(PYTHON) -m engine
 CLI := $(ENGINE) cli
 json := $(if $(JSON),--json)
 
-.PHONY: help setup doctor up down preview refresh plan validate outputs password connect schema test lint locks
+.PHONY: help setup doctor up down preview refresh plan validate outputs password connect schema test lint locks \
+	cluster cluster-down test-kubernetes gvisor
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Find, install or build what is missing
 	@$(ENGINE) setup
@@ -48,6 +49,18 @@ schema: ## Re-make the JSON Schemas of stack config and catalog entries
 
 test: ## Check everything, on real engines (ARGS="..." for pytest)
 	@$(ENGINE) test $(ARGS)
+
+cluster: ## A Kubernetes cluster on this machine (KUBECONFIG=... names yours; OWN=1: build one beside it)
+	@$(ENGINE) cluster $(if $(OWN),--own)
+
+cluster-down: ## Remove that cluster with all that is in it
+	@$(ENGINE) cluster-down
+
+test-kubernetes: ## Bring the cluster up and run the tests that need one (ARGS="..." for pytest)
+	@$(ENGINE) test-kubernetes $(ARGS)
+
+gvisor: ## Give the Docker Engine the sandbox runtime runsc
+	@$(ENGINE) gvisor
 
 lint: ## Format, rules and types
 	@$(ENGINE) lint

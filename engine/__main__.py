@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from engine import checks, doctor, locks, python_env, setup, stack
+from engine import checks, cluster, doctor, gvisor_runtime, locks, python_env, setup, stack
 from engine.console import Console
 from engine.errors import EngineError
 from engine.layout import Layout, layout
@@ -42,11 +42,17 @@ def parser() -> argparse.ArgumentParser:
     down.add_argument("--purge", action="store_true", help="also its data, its images and the stack itself")
     for name in PULUMI_COMMANDS:
         add(name, f"run pulumi {name} on a stack", stack_option=True)
+    built = add("cluster", "bring up a Kubernetes cluster on this machine, unless the user has one")
+    built.add_argument("--own", action="store_true", help="build one although the user has another")
+    add("cluster-down", "remove the cluster that was built here")
+    add("gvisor", "give the Docker Engine the runtime runsc")
     cli = add("cli", "run a command of the project's own command line in .venv")
     cli.add_argument("arguments", nargs=argparse.REMAINDER)
     add("lint", "check format, rules and types")
     test = add("test", "set up, lint and run all tests")
     test.add_argument("arguments", nargs=argparse.REMAINDER, help="for pytest")
+    kubernetes = add("test-kubernetes", "bring up a cluster and run the tests that need one")
+    kubernetes.add_argument("arguments", nargs=argparse.REMAINDER, help="for pytest")
     add("locks", "re-make the lock files").add_argument("--upgrade", action="store_true", help="take newer versions")
     return whole
 
@@ -97,6 +103,14 @@ def run(options: argparse.Namespace, paths: Layout, console: Console) -> int:
             return checks.lint(paths, os.environ)
         case "test":
             return checks.test(paths, console, options.arguments)
+        case "test-kubernetes":
+            return checks.test_kubernetes(paths, console, options.arguments)
+        case "cluster":
+            cluster.up(paths, console, os.environ, own=options.own)
+        case "cluster-down":
+            cluster.down(paths, console, os.environ)
+        case "gvisor":
+            gvisor_runtime.ensure(paths, console, os.environ)
         case "locks":
             python_env.ensure(paths, console)
             locks.ensure(paths, console, upgrade=options.upgrade)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from engine import setup
+from engine import cluster, setup
 from engine.console import Console
 from engine.errors import EngineError
 from engine.layout import Layout
@@ -48,3 +49,11 @@ def test(layout: Layout, console: Console, arguments: Sequence[str]) -> int:
     linted = lint(layout, ready.env)
     tested = attached([layout.python, "-m", "pytest", *arguments], env=ready.env, cwd=layout.root)
     return linted or tested
+
+
+def test_kubernetes(layout: Layout, console: Console, arguments: Sequence[str]) -> int:
+    """Set up everything and a cluster, then run the tests that need one; `arguments` go to pytest."""
+    ready = setup.ensure(layout, console)
+    reached = cluster.up(layout, console, os.environ)
+    env = {**ready.env, **reached}
+    return attached([layout.python, "-m", "pytest", "tests/kubernetes", *arguments], env=env, cwd=layout.root)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from engine import base_image, docker_engine, docker_provider, pulumi_cli, pulumi_env, python_env
+from engine.cluster.look import look
 from engine.console import WIDTH, Console
 from engine.docker_engine import Docker
 from engine.layout import Layout
@@ -119,6 +120,12 @@ def state(layout: Layout) -> list[Finding]:
     return [backend, Finding(part="passphrase", state="ok", detail=f"{layout.passphrase} (keep a copy of it)")]
 
 
+def cluster(layout: Layout) -> Finding:
+    """Look at the Kubernetes cluster that there is or that can be built."""
+    seen = look(layout, os.environ)
+    return Finding(part=seen.part, state="ok" if seen.well else "note", detail=seen.detail, remedy=seen.remedy)
+
+
 def browser(layout: Layout) -> Finding:
     """Look for Chromium, which only the tests need."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -149,6 +156,7 @@ def examine(layout: Layout) -> list[Finding]:
         lambda: pulumi(layout),
         lambda: provider(layout),
         lambda: state(layout),
+        lambda: cluster(layout),
         lambda: browser(layout),
         lambda: disk(layout),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 PULUMI = "3.259.0"
 PULUMI_AT_LEAST = (3, 200)
 DOCKER_PROVIDER = "5.2.0"
+KUBERNETES_PROVIDER = "4.34.2"
 DOCKER_API_AT_LEAST = (1, 41)
 
 

@@ -1,0 +1,3 @@
+module mcp-hosting/engine/kubernetes/pause
+
+go 1.26
