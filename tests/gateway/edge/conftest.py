@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.gateway.edge.edge_world import World, echo, new_world
+from tests.gateway.edge.homes import Homes, homes_in
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +34,10 @@ def world(shared_world: World) -> Iterator[World]:
             document.update(before)
 
         shared_world.publish(put_back)
+
+
+@pytest.fixture
+def homes(world: World) -> Iterator[Homes]:
+    """The module's edge with two single-user servers, whose instances the test opens."""
+    with homes_in(world) as homes:
+        yield homes

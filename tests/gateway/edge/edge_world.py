@@ -372,11 +372,13 @@ def first_document(signer: Signer, upstream: str, other: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def new_world(folder: Path, *arguments: str) -> Iterator[World]:
+def new_world(folder: Path, *arguments: str, before: Callable[[World], None] = lambda world: None) -> Iterator[World]:
+    """A world of its own; `before` may change it before the edge starts."""
     (folder / "audit").mkdir()
     signer, upstream, other = Signer(), _Recorder(), _Recorder()
     control = _Control(f"{folder}/control.sock", first_document(signer, upstream.url, other.url))
     world = World(folder, signer, control, upstream, other, arguments=list(arguments))
+    before(world)
     try:
         world.start()
         yield world
