@@ -16,6 +16,7 @@ from engine import passwords, pulumi_env, recovery, stack, sweep
 from engine.console import Console
 from engine.errors import EngineError
 from engine.layout import Layout, layout
+from engine.process import Result
 
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
@@ -156,6 +157,76 @@ def test_what_was_removed_or_stopped_behind_pulumis_back_is_noticed() -> None:
     docker = {"c1": "running", "c2": "exited", "c4": "exited", "n1": "running"}
     assert recovery.gone(state, docker) == ["removed", "stopped", "volume"]
     assert recovery.gone(state, {**docker, "c2": "running", "c3": "running", "v1": "running"}) == []
+
+
+class DockerWithLeftovers:
+    """Docker's command line over a few things with labels; `stuck` can't be removed."""
+
+    def __init__(self, things: dict[str, dict[str, str]], stuck: str = "") -> None:
+        self.things = things
+        self.stuck = stuck
+        self.removed: list[str] = []
+
+    def __call__(self, command: list[str], **_: object) -> Result:
+        kind = {"ps": "container", "rm": "container"}.get(command[1], command[1])
+        if "rm" in command:
+            named = [word for word in command if word in self.things]
+            gone = [name for name in named if name != self.stuck]
+            self.removed += gone
+            self.things = {name: about for name, about in self.things.items() if name not in gone}
+            stuck = self.stuck in named
+            return Result(code=int(stuck), out="\n".join(gone), err="it is in use" if stuck else "")
+        wanted = [word.removeprefix("label=").split("=") for word in command if word.startswith("label=")]
+        found = [
+            name
+            for name, about in self.things.items()
+            if about["kind"] == kind and all(about.get(key) == value for key, value in wanted)
+        ]
+        return Result(code=0, out="\n".join(found), err="")
+
+
+def thing(kind: str, role: str) -> dict[str, str]:
+    return {"kind": kind, "mcp-hosting.stack": "q", "mcp-hosting.role": role}
+
+
+LEFT = {
+    "mcp-q-notes-u-0123456789ab": thing("container", "instance"),
+    "mcp-q-gateway-launcher": thing("container", "launcher"),
+    "mcp-q-gateway-edge": thing("container", "edge"),
+    "mcp-q-notes-net": thing("network", "instance"),
+    "mcp-q-gateway-state": thing("volume", "state"),
+    "mcp-q-notes-u-0123456789ab-data": thing("volume", "data"),
+    "mcp-p-gateway-launcher": {**thing("container", "launcher"), "mcp-hosting.stack": "p"},
+}
+
+
+def test_a_sweep_ends_the_launcher_first_and_keeps_users_data_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker = DockerWithLeftovers(LEFT)
+    monkeypatch.setattr(sweep, "capture", docker)
+    sweep.sweep(Console(), {}, "q", purge=False)
+    assert docker.removed[0] == "mcp-q-gateway-launcher"
+    assert docker.removed.index("mcp-q-gateway-edge") < docker.removed.index("mcp-q-notes-net")
+    assert set(docker.things) == {
+        "mcp-q-gateway-state",
+        "mcp-q-notes-u-0123456789ab-data",
+        "mcp-p-gateway-launcher",
+    }
+    said = capsys.readouterr().err
+    assert "kept mcp-q-gateway-state (PURGE=1" in said
+    assert "kept mcp-q-notes-u-0123456789ab-data (PURGE=1" in said
+
+
+def test_a_purge_removes_users_data_and_what_is_stuck_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = {f"mcp-q-{number}": thing("container", "instance") for number in range(50)}
+    docker = DockerWithLeftovers({**many, **LEFT}, stuck="mcp-q-7")
+    monkeypatch.setattr(sweep, "capture", docker)
+    sweep.sweep(Console(), {}, "q", purge=True)
+    assert set(docker.things) == {"mcp-q-7", "mcp-p-gateway-launcher"}
+    assert "can't remove mcp-q-7: it is in use" in capsys.readouterr().err
 
 
 @pytest.mark.docker
