@@ -5,13 +5,24 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp_launcher.allowlist import Known, Refused, check
-from mcp_launcher.engine import Engine
+from mcp_launcher.allowlist import Refused, Request
+from mcp_launcher.allowlist import check as check_request
+from mcp_launcher.known import Known
+from mcp_launcher.transport import Transport
 
 EDGE, SERVER, NETWORK, STRANGER = "e" * 64, "5" * 64, "a" * 64, "f" * 64
 KNOWN = Known(edges=frozenset({EDGE}), server_networks=frozenset({NETWORK}), containers=frozenset({EDGE, SERVER}))
 CONNECT = {"Container": EDGE, "EndpointConfig": {"IPAMConfig": {"IPv4Address": "10.201.0.3"}}}
 DISCONNECT = {"Container": EDGE, "Force": False}
+
+OF_THE_STACK = {"filters": '{"label": ["mcp-hosting.stack=s"]}'}
+LISTS = ("/events", "/containers/json", "/networks", "/volumes")
+
+
+def check(method: str, path: str, body: dict[str, Any] | None, known: Known) -> None:
+    query = OF_THE_STACK if path in LISTS else {}
+    check_request(Request(method=method, path=path, query=query, body=body), known, "s")
+
 
 ALLOWED: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/_ping", None),
@@ -19,6 +30,7 @@ ALLOWED: list[tuple[str, str, dict[str, Any] | None]] = [
     ("GET", "/containers/json", None),
     ("GET", f"/containers/{STRANGER}/json", None),
     ("GET", "/networks", None),
+    ("GET", "/volumes", None),
     ("GET", f"/networks/{STRANGER}", None),
     ("POST", f"/networks/{NETWORK}/connect", CONNECT),
     ("POST", f"/networks/{NETWORK}/disconnect", DISCONNECT),
@@ -117,7 +129,31 @@ def test_no_other_method_or_body_passes(method: str, path: str, body: dict[str, 
         check(method, path, body, KNOWN)
 
 
-def test_client_refuses_before_it_opens_the_socket(tmp_path: Any) -> None:
-    engine = Engine(str(tmp_path / "no-such-socket"), "s")
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"all": "true"},
+        {"filters": "{}"},
+        {"filters": '{"label": ["mcp-hosting.stack=other"]}'},
+        {"filters": '{"label": ["mcp-hosting.stack"]}'},
+        {"filters": '{"label": []}'},
+        {"filters": '{"label": ["mcp-hosting.stack=s", "mcp-hosting.stack=other"]}'},
+        {**OF_THE_STACK, "size": "true"},
+        {**OF_THE_STACK, "all": "1"},
+        {"filters": "nonsense"},
+    ],
+)
+@pytest.mark.parametrize("path", LISTS)
+def test_lists_are_read_of_the_own_stack_only(path: str, query: dict[str, str]) -> None:
     with pytest.raises(Refused):
-        engine._exchange("POST", "/containers/create", {"Image": "x"})
+        check_request(Request(method="GET", path=path, query=query), KNOWN, "s")
+
+
+def test_client_refuses_before_it_opens_the_socket(tmp_path: Any) -> None:
+    transport = Transport(str(tmp_path / "no-such-socket"), "s")
+    request = Request(method="POST", path="/containers/create", query={"name": "x"}, body={"Image": "x"})
+    with pytest.raises(Refused):
+        transport.exchange(request)
+    with pytest.raises(Refused):
+        transport.stream(Request(method="POST", path=f"/containers/{SERVER}/attach"), attach=True)

@@ -90,7 +90,14 @@ def launcher(stage: Stage, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     log = tmp_path / "launcher.log"
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mcp_launcher", "--stack", stage.stack],
+            [
+                sys.executable,
+                "-m",
+                "mcp_launcher",
+                f"--stack={stage.stack}",
+                f"--socket-path={tmp_path / 'launcher.sock'}",
+                f"--templates-path={tmp_path / 'instances.json'}",
+            ],
             env={"PYTHONPATH": str(LAUNCHER), "PATH": os.environ["PATH"]},
             stdout=out,
             text=True,

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from mcp_launcher import health
 from mcp_launcher.engine import Engine, EngineError
+from mcp_launcher.transport import Transport
 from mcp_launcher.watch import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, back_off
 
 LAUNCHER = Path(__file__).parents[2] / "images" / "launcher"
@@ -45,7 +46,7 @@ class _Answers(BaseHTTPRequestHandler):
                 self.wfile.write(event)
                 self.wfile.flush()
         elif self.path != "/_ping":
-            self.wfile.write(json.dumps([]).encode())
+            self.wfile.write(b"{}" if "/volumes" in self.path else b"[]")
 
 
 @contextlib.contextmanager
@@ -64,20 +65,20 @@ def test_an_engine_that_is_too_old_is_named(tmp_path: Path) -> None:
     with listening(tmp_path / "s") as server:
         server.version = "1.40"
         with pytest.raises(EngineError, match=r"speaks API 1\.40; this needs 1\.41 or later"):
-            Engine(str(tmp_path / "s"), "stack").observe(anew=True)
+            Engine(Transport(str(tmp_path / "s"), "stack")).observe(anew=True)
 
 
 def test_a_newer_engine_is_spoken_to_in_its_own_version(tmp_path: Path) -> None:
     with listening(tmp_path / "s") as server:
         server.version = "1.52"
-        assert Engine(str(tmp_path / "s"), "stack").observe(anew=True).containers == ()
+        assert Engine(Transport(str(tmp_path / "s"), "stack")).observe(anew=True).state.containers == ()
         assert all(path.startswith("/v1.52/") for path in server.paths if path != "/_ping")
 
 
 def test_events_that_break_off_are_an_error_after_what_came(tmp_path: Path) -> None:
     with listening(tmp_path / "s") as server:
         server.events = (b'{"status":"start"}\n',)
-        stream = Engine(str(tmp_path / "s"), "stack").events()
+        stream = Engine(Transport(str(tmp_path / "s"), "stack")).events()
         next(stream)
         next(stream)
         with pytest.raises(EngineError, match="closed its events"):
@@ -86,16 +87,24 @@ def test_events_that_break_off_are_an_error_after_what_came(tmp_path: Path) -> N
 
 def test_only_the_own_stack_is_asked_for(tmp_path: Path) -> None:
     with listening(tmp_path / "s") as server:
-        Engine(str(tmp_path / "s"), "quickstart").observe(anew=True)
+        Engine(Transport(str(tmp_path / "s"), "quickstart")).observe(anew=True)
         listed = [path for path in server.paths if path != "/_ping"]
-        assert len(listed) == 2
+        assert len(listed) == 3
         assert all("mcp-hosting.stack%3Dquickstart" in path for path in listed)
 
 
 def test_an_engine_that_is_gone_is_asked_again_and_again(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mcp_launcher", "--stack", "s", "--socket", str(tmp_path / "s")],
+            [
+                sys.executable,
+                "-m",
+                "mcp_launcher",
+                "--stack=s",
+                f"--socket={tmp_path / 's'}",
+                f"--socket-path={tmp_path / 'l'}",
+                f"--templates-path={tmp_path / 't'}",
+            ],
             env={"PYTHONPATH": str(LAUNCHER)},
             stdout=log,
         )

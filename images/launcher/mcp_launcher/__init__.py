@@ -1,4 +1,4 @@
-"""The launcher: joins a stack's edge to its servers' networks and sets process limits, and can do nothing else.
+"""The launcher: joins a stack's edge to its networks, sets process limits, and starts users' instances from templates.
 
-It is the only part that may touch the Docker socket. It has no network and no interface of its own.
+It is the only part that may touch the Docker socket. It has no network; the control side asks over a Unix socket.
 """

@@ -1,86 +1,91 @@
-"""A client of the Docker Engine's API over its Unix socket that can send what the allow-list names, and no more."""
+"""One stack's view of the engine: looking, joining the edge to networks, process limits, events."""
 
 import json
-import socket
 from collections.abc import Iterator, Mapping
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPException
 from typing import Any
-from urllib.parse import urlencode
 
-from mcp_launcher import allowlist
+from mcp_launcher.allowlist import Request
 from mcp_launcher.decision import Action, Connect, Disconnect
-from mcp_launcher.state import (
-    EDGE_ROLE,
-    STACK_LABEL,
-    Container,
-    Network,
-    State,
-    container,
-    network,
-)
+from mcp_launcher.inventory import TEMPLATES_CONTAINER, Look, held, subnets
+from mcp_launcher.known import Known
+from mcp_launcher.owned import Owned, owned_container, owned_network, owned_volume
+from mcp_launcher.state import EDGE_ROLE, STACK_LABEL, Container, Network, State, container, network
+from mcp_launcher.transport import EngineError, Transport
 
-OLDEST_API = (1, 41)
-REQUEST_SECONDS = 20.0
 EVENT_SILENCE_SECONDS = 300.0
 _EVENTS = {"type": ["container"], "event": ["create", "start", "die", "destroy"]}
 
-
-class EngineError(Exception):
-    """The engine can't be reached or has refused a request; the message says which and why."""
-
-
-class _UnixConnection(HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("docker", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+__all__ = ["Engine", "EngineError"]
 
 
 class Engine:
-    """One stack's view of the engine."""
+    """What the loop does at the engine. One thread at a time."""
 
-    def __init__(self, socket_path: str, stack: str) -> None:
-        self._socket_path = socket_path
-        self._stack = stack
-        self._version = ""
-        self._known = allowlist.Known()
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
         self._limits: dict[str, int] = {}
 
-    def observe(self, *, anew: bool) -> State:
-        """Look at the stack's containers and networks; `anew` reads every pids limit again, not just unknown ones."""
-        filters = {"label": [f"{STACK_LABEL}={self._stack}"]}
-        containers = tuple(
-            found
-            for raw in self._get("/containers/json", all="true", filters=json.dumps(filters))
-            if (found := container(raw, self._stack))
+    def observe(self, *, anew: bool) -> Look:
+        """Look at the stack's containers, networks and volumes; `anew` reads every pids limit again, not just unknown
+        ones.
+
+        Two requests serve everything that the loop decides; volumes are a third.
+        """
+        stack, filters = self._transport.stack, json.dumps({"label": [f"{STACK_LABEL}={self._transport.stack}"]})
+        raw_containers = self._transport.get("/containers/json", all="true", filters=filters) or []
+        raw_networks = self._transport.get("/networks", filters=filters) or []
+        raw_volumes = (self._transport.get("/volumes", filters=filters) or {}).get("Volumes") or []
+        pairs = [(raw, found) for raw in raw_containers if (found := container(raw, stack))]
+        containers = tuple(found for _, found in pairs)
+        networks = tuple(joined for raw in raw_networks if (joined := network(raw, stack)))
+        own = tuple((owner, seen) for raw, seen in pairs if (owner := owned_container(raw, stack)))
+        own_networks = tuple(mine for raw in raw_networks if (mine := owned_network(raw, stack)))
+        volumes = tuple(data for raw in raw_volumes if (data := owned_volume(raw, stack)))
+        self._note(containers, networks, own, own_networks, volumes)
+        self._read_limits(containers, anew=anew)
+        return Look(
+            state=State(containers=containers, networks=networks, pids_limits=dict(self._limits)),
+            held=held(own, own_networks),
+            volumes={found.key: found for found in volumes},
+            subnets=tuple(subnet for raw in raw_networks for subnet in subnets(raw)),
+            delivered=any(found.name.endswith(f"-{TEMPLATES_CONTAINER}") for found in containers),
         )
-        networks = tuple(
-            joined
-            for raw in self._get("/networks", filters=json.dumps(filters))
-            if (joined := network(raw, self._stack))
+
+    def _note(
+        self,
+        containers: tuple[Container, ...],
+        networks: tuple[Network, ...],
+        own: tuple[tuple[Owned, Container], ...],
+        own_networks: tuple[Owned, ...],
+        volumes: tuple[Owned, ...],
+    ) -> None:
+        self._transport.saw(
+            Known(
+                edges=frozenset(found.id for found in containers if found.role == EDGE_ROLE),
+                server_networks=frozenset(joined.id for joined in networks),
+                containers=frozenset(found.id for found in containers),
+                owned={found.id: found for found, _ in own},
+                networks={found.id: found for found in own_networks},
+                volumes={found.id: found for found in volumes},
+            )
         )
-        self._known = allowlist.Known(
-            edges=frozenset(found.id for found in containers if found.role == EDGE_ROLE),
-            server_networks=frozenset(joined.id for joined in networks),
-            containers=frozenset(found.id for found in containers),
-        )
-        self._limits = (
-            {} if anew else {key: value for key, value in self._limits.items() if key in self._known.containers}
-        )
+
+    def _read_limits(self, containers: tuple[Container, ...], *, anew: bool) -> None:
+        there = {found.id for found in containers}
+        self._limits = {} if anew else {key: value for key, value in self._limits.items() if key in there}
         for found in containers:
             if found.exists and found.processes is not None and found.id not in self._limits:
-                self._read_limit(found)
-        return State(containers=containers, networks=networks, pids_limits=dict(self._limits))
+                raw = self._transport.get(f"/containers/{found.id}/json")
+                if raw is not None:
+                    self._limits[found.id] = max(0, (raw.get("HostConfig") or {}).get("PidsLimit") or 0)
 
     def carry_out(self, action: Action) -> None:
         """Do what was decided. What the engine no longer has (404) counts as done: the next look shows the rest."""
         match action:
             case Connect(edge=edge, network=target):
-                self._connect(edge, target)
+                endpoint = {"IPAMConfig": {"IPv4Address": target.edge_address}}
+                self._post(f"/networks/{target.id}/connect", {"Container": edge.id, "EndpointConfig": endpoint})
             case Disconnect(edge=edge, network=target):
                 self._post(f"/networks/{target.id}/disconnect", {"Container": edge.id, "Force": False})
             case _:
@@ -95,8 +100,9 @@ class Engine:
         Raises:
             EngineError: the engine can't be reached, or closed the stream.
         """
-        filters = _EVENTS | {"label": [f"{STACK_LABEL}={self._stack}"]}
-        response = self._open("GET", "/events", None, EVENT_SILENCE_SECONDS, filters=json.dumps(filters))
+        filters = _EVENTS | {"label": [f"{STACK_LABEL}={self._transport.stack}"]}
+        request = Request(method="GET", path="/events", query={"filters": json.dumps(filters)})
+        response = self._transport.open(request, EVENT_SILENCE_SECONDS)
         try:
             yield
             while response.read1():
@@ -109,72 +115,5 @@ class Engine:
             response.close()
         raise EngineError("the engine closed its events")
 
-    def _connect(self, edge: Container, target: Network) -> None:
-        endpoint = {"IPAMConfig": {"IPv4Address": target.edge_address}}
-        self._post(f"/networks/{target.id}/connect", {"Container": edge.id, "EndpointConfig": endpoint})
-
-    def _read_limit(self, found: Container) -> None:
-        raw = self._get(f"/containers/{found.id}/json")
-        if raw is not None:
-            self._limits[found.id] = max(0, (raw.get("HostConfig") or {}).get("PidsLimit") or 0)
-
-    def _get(self, path: str, **query: str) -> Any:
-        return self._exchange("GET", path, None, **query)
-
     def _post(self, path: str, body: Mapping[str, Any]) -> None:
-        self._exchange("POST", path, body)
-
-    def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None, **query: str) -> Any:
-        response = self._open(method, path, body, REQUEST_SECONDS, **query)
-        try:
-            content = response.read()
-        except (OSError, HTTPException) as error:
-            raise EngineError(f"{method} {path}: the engine's answer broke off: {error}") from error
-        finally:
-            response.close()
-        return json.loads(content) if content and response.status == 200 else None
-
-    def _open(
-        self, method: str, path: str, body: Mapping[str, Any] | None, timeout: float, **query: str
-    ) -> HTTPResponse:
-        allowlist.check(method, path, body, self._known)
-        if not self._version:
-            self._version = self._negotiate()
-        target = f"/v{self._version}{path}" + (f"?{urlencode(query)}" if query else "")
-        response = self._send(method, target, body, timeout)
-        if response.status >= 400 and response.status != 404:
-            reason = _reason(response)
-            response.close()
-            raise EngineError(f"{method} {path}: the engine answered {response.status}: {reason}")
-        return response
-
-    def _negotiate(self) -> str:
-        allowlist.check("GET", "/_ping", None, self._known)
-        response = self._send("GET", "/_ping", None, REQUEST_SECONDS)
-        version = response.headers.get("Api-Version", "")
-        response.close()
-        numbers = tuple(int(part) for part in version.split(".") if part.isdecimal())
-        if numbers < OLDEST_API:
-            wanted = ".".join(map(str, OLDEST_API))
-            raise EngineError(
-                f"the engine speaks API {version or 'of an unknown version'}; this needs {wanted} or later"
-            )
-        return version
-
-    def _send(self, method: str, target: str, body: Mapping[str, Any] | None, timeout: float) -> HTTPResponse:
-        connection = _UnixConnection(self._socket_path, timeout)
-        content = None if body is None else json.dumps(body).encode()
-        headers = {"Host": "docker", "Connection": "close"} | ({"Content-Type": "application/json"} if content else {})
-        try:
-            connection.request(method, target, content, headers)
-            return connection.getresponse()
-        except (OSError, HTTPException) as error:
-            connection.close()
-            raise EngineError(f"the engine at {self._socket_path} can't be reached: {error}") from error
-
-
-def _reason(response: HTTPResponse) -> str:
-    try:
-        return str(json.loads(response.read()).get("message", ""))[:500]
-    except (OSError, HTTPException, ValueError, AttributeError):
-        return response.reason
+        self._transport.exchange(Request(method="POST", path=path, body=body))

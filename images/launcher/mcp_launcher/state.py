@@ -11,6 +11,8 @@ PROCESSES_LABEL = "mcp-hosting.processes"
 
 EDGE_ROLE = "edge"
 SERVER_ROLE = "server"
+JOINED_ROLES = frozenset({SERVER_ROLE, "instance"})
+"""The roles of networks that the edge must join."""
 
 NAME_PREFIX = "mcp-"
 """How the names of a stack's containers begin (docs/contracts.md, section 7)."""
@@ -47,7 +49,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A server's network, one that the edge must join at `edge_address`."""
+    """A server's or an instance's network, one that the edge must join at `edge_address`."""
 
     id: str
     name: str
@@ -96,7 +98,7 @@ def network(raw: Mapping[str, Any], stack: str) -> Network | None:
     """One element of `GET /networks`, or None when it isn't a network of the stack's that the edge must join."""
     labels: Mapping[str, str] = raw.get("Labels") or {}
     address = labels.get(EDGE_ADDRESS_LABEL, "")
-    if labels.get(STACK_LABEL) != stack or labels.get(ROLE_LABEL) != SERVER_ROLE or not address:
+    if labels.get(STACK_LABEL) != stack or labels.get(ROLE_LABEL) not in JOINED_ROLES or not address:
         return None
     return Network(id=raw["Id"], name=raw["Name"], edge_address=address)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from mcp_launcher import health
 from mcp_launcher.decision import Action, Connect, Disconnect, decide, next_change
 from mcp_launcher.engine import Engine, EngineError
+from mcp_launcher.instances import Instances
+from mcp_launcher.joins import Joins
 from mcp_launcher.log import write
 from mcp_launcher.state import State, empty_networks
 
@@ -54,8 +56,12 @@ def follow(engine: Engine, wake: Wake) -> None:
 class Launcher:
     """Holds what outlives one look: since when networks have been empty, and when limits were last read."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, engine: Engine, instances: Instances, joins: Joins, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._engine = engine
+        self._instances = instances
+        self._joins = joins
         self._clock = clock
         self._empty_since: dict[str, float] = {}
         self._read_anew_at = 0.0
@@ -68,9 +74,12 @@ class Launcher:
         """
         now = self._clock()
         anew = now >= self._read_anew_at
-        seen = self._engine.observe(anew=anew)
+        look = self._engine.observe(anew=anew)
+        seen = look.state
         if anew:
             self._read_anew_at = now + RESYNC_SECONDS
+        self._joins.saw(look.joined, has_edge=look.has_edge)
+        self._instances.saw(look, now)
         self._empty_since = empty_networks(seen, self._empty_since, now)
         state = State(
             containers=seen.containers,
@@ -87,13 +96,15 @@ class Launcher:
         except EngineError as error:
             write("error", "action failed", **_describe(action), reason=str(error))
             return False
+        if isinstance(action, Connect):
+            self._joins.connected(action.network.id)
         write("info", "done", **_describe(action))
         return True
 
 
-def run(engine: Engine, wake: Wake) -> None:
+def run(engine: Engine, wake: Wake, instances: Instances, joins: Joins) -> None:
     """Keep the stack as it should be, for ever."""
-    launcher = Launcher(engine)
+    launcher = Launcher(engine, instances, joins)
     failures = 0
     while True:
         wait = RESYNC_SECONDS

@@ -1,0 +1,87 @@
+"""What is read out of instances: logs, data, what they use. Nothing is changed but for the keeper of an export."""
+
+import contextlib
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from mcp_launcher import bodies
+from mcp_launcher.failure import Failure
+from mcp_launcher.instance_engine import InstanceEngine
+from mcp_launcher.instances import Instances
+from mcp_launcher.owned import Key, Owned
+from mcp_launcher.transport import EngineError, Transport
+
+_MEASURERS = 4
+_INACTIVE = ("total_inactive_file", "inactive_file")
+"""Cache that the kernel gives back at once: of cgroup v1, of v2. Docker's own `stats` leaves it out too."""
+
+
+class Reading:
+    """Reads at the engine for the interface. Any thread."""
+
+    def __init__(self, transport: Transport, instances: Instances) -> None:
+        self._engine = InstanceEngine(transport)
+        self._stack = transport.stack
+        self._instances = instances
+
+    def log(self, key: Key, count: int, *, follow: bool) -> socket.socket | None:
+        """Return a connection with an instance's log as frames; None when there is no container of it."""
+        container = self._instances.container(key)
+        if container is None:
+            return None
+        try:
+            return self._engine.log(container, count, follow=follow)
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    @contextlib.contextmanager
+    def data(self, key: Key) -> Iterator[socket.socket]:
+        """Give a connection with the content of a user's volume as a tar.
+
+        Raises:
+            Failure: there is no such volume, or the engine can't give it.
+        """
+        templates = self._instances.templates()
+        volume = next(iter(self._engine.volumes(key)), None)
+        if volume is None:
+            raise Failure("bad-request", "there is no data")
+        body = bodies.keeper(self._stack, templates.ready_image, key, volume.name, read_only=True)
+        name = f"{volume.name.removesuffix('-data')}-export-{secrets.token_hex(4)}"
+        keeper = self._instances.export(name, body)
+        try:
+            with self._engine.fetch(keeper) as stream:
+                yield stream
+        finally:
+            self._instances.end_export(keeper)
+
+    def usage(self) -> list[dict[str, Any]]:
+        """Return what each running instance uses; one that ends meanwhile is left out."""
+        running = sorted(self._instances.running().items())
+        with ThreadPoolExecutor(max_workers=_MEASURERS) as measurers:
+            found = measurers.map(lambda each: self._measured(*each), running)
+            return [each for each in found if each is not None]
+
+    def _measured(self, key: Key, container: Owned) -> dict[str, Any] | None:
+        try:
+            raw = self._engine.measure(container)
+        except EngineError:
+            return None
+        memory, processes = memory_bytes(raw), (raw.get("pids_stats") or {}).get("current")
+        if memory is None or not isinstance(processes, int):
+            return None
+        return {"server": key.server, "subject": key.subject, "memoryBytes": memory, "processes": processes}
+
+
+def memory_bytes(raw: Mapping[str, Any]) -> int | None:
+    """Return the memory that is in use, of one answer of `ContainerStats`."""
+    memory = raw.get("memory_stats") or {}
+    used, details = memory.get("usage"), memory.get("stats") or {}
+    if not isinstance(used, int):
+        return None
+    inactive = next((details[name] for name in _INACTIVE if isinstance(details.get(name), int)), 0)
+    return int(max(0, used - inactive))
