@@ -34,6 +34,7 @@ def test_the_edge_reads_what_the_control_side_renders(made: dict[str, Any]) -> N
     read = document(made)
     route = read.routes[b"/mcp-connect/time"]
     assert route.subjects == {"sub-1"}
+    assert route.upstream is not None
     assert route.upstream.name == "10.201.0.2"
     assert dict(route.headers)[b"authorization"].startswith(b"Bearer ")
     assert route.user_headers["sub-1"][0][0] == b"x-api-key"

@@ -48,6 +48,7 @@ def shape(value: object) -> object:
 
 def test_the_gateway_document_of_the_contracts_is_valid(document: GatewayDocument) -> None:
     assert document.public_url == "http://127.0.0.1:8765"
+    assert document.servers[0].upstream is not None
     assert document.servers[0].upstream.headers == {"Authorization": "Bearer ..."}
 
 
@@ -65,12 +66,12 @@ def test_what_the_edge_gets_has_the_shape_that_the_contracts_show(document: Gate
 
 def test_a_value_that_a_user_still_owes_is_named(document: GatewayDocument) -> None:
     raw = example(1)
-    raw["servers"][0]["userHeaders"] = {}
+    raw["servers"][0]["userValues"] = {}
     owing = edge_document(parse_gateway_document(json.dumps(raw).encode()), STATE)
     assert owing["servers"][0]["missing"] == {"<subject>": ["API key"]}  # type: ignore[index]
     given = edge_document(document, STATE)
     assert given["servers"][0]["missing"] == {}  # type: ignore[index]
-    assert given["servers"][0]["userHeaders"] == {"<subject>": {"X-Api-Key": "..."}}  # type: ignore[index]
+    assert given["servers"][0]["userHeaders"] == {"<subject>": {"X-Api-Key": "eu"}}  # type: ignore[index]
 
 
 def test_the_version_is_that_of_the_content(document: GatewayDocument) -> None:

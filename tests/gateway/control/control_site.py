@@ -34,11 +34,32 @@ def server(name: str, /, **changes: Any) -> dict[str, Any]:
         "kind": "multiUser",
         "path": f"/mcp-connect/{name}",
         "upstream": {"url": f"http://10.201.0.2:8080/{name}", "reach": "private", "headers": {}, "caFile": None},
-        "userHeaders": {},
+        "instance": None,
+        "userValues": {},
         "userSettings": [],
         "access": {"everyone": False, "users": ["alice"], "groups": []},
         "tools": {"allowed": None},
         "limits": {"requestBytes": 4194304, "callsPerMinute": 600, "answerSeconds": 300},
+    } | changes
+
+
+def single_user_server(name: str, /, **changes: Any) -> dict[str, Any]:
+    """A server of which each user has an instance, that alice may use."""
+    instance = {"idleSeconds": 900, "startSeconds": 60, "volume": True, "secrets": {}}
+    return server(name, kind="singleUser", upstream=None, instance=instance) | changes
+
+
+def setting(key: str, /, **changes: Any) -> dict[str, Any]:
+    """A user setting: a required header that takes any text."""
+    return {
+        "key": key,
+        "usage": "header",
+        "name": key.capitalize(),
+        "description": "",
+        "required": True,
+        "sensitive": True,
+        "prefix": "",
+        "options": [],
     } | changes
 
 
@@ -47,7 +68,7 @@ def gateway_document(**changes: Any) -> dict[str, Any]:
     everyone = {"everyone": True, "users": [], "groups": []}
     nobody = {"everyone": False, "users": [], "groups": []}
     return {
-        "version": 1,
+        "version": 2,
         "stack": "test",
         "publicUrl": PUBLIC_URL,
         "allowedHosts": ["127.0.0.1:8765"],

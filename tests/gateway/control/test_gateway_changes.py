@@ -13,7 +13,7 @@ import pytest
 from argon2 import PasswordHasher
 from mcp_gateway.documents.gateway import GatewayDocument
 
-from tests.gateway.control.control_site import Site, gateway_document, server, user
+from tests.gateway.control.control_site import Site, gateway_document, server, setting, user
 from tests.gateway.control.flows import claims, register, sign_in, signed_in
 
 EVERYONE = {"everyone": True, "users": [], "groups": []}
@@ -176,8 +176,8 @@ def _kid(tokens: dict[str, str]) -> str:
 @pytest.mark.parametrize(
     "change",
     [
-        {"access": EVERYONE, "userHeaders": {"bob": {"X-Api-Key": "spaced "}}},
-        {"access": EVERYONE, "userHeaders": {"bob": {"X-Mcp-User": "alice"}}},
+        {"access": EVERYONE, "userValues": {"bob": {"X-Api-Key": "spaced "}}, "userSettings": [setting("X-Api-Key")]},
+        {"access": EVERYONE, "userSettings": [setting("X-Mcp-User")]},
         {"id": "under_score", "path": "/mcp-connect/under_score"},
     ],
     ids=["a value with a blank at its end", "a header of the edge's own", "an id that the edge doesn't take"],

@@ -12,20 +12,36 @@ from hypothesis import strategies as st
 from mcp_gateway.documents.gateway import InvalidDocument, parse_gateway_document
 from mcp_gateway.documents.public_url import public_url_problem
 
-from tests.gateway.control.control_site import HASHES, gateway_document, server, user
+from tests.gateway.control.control_site import (
+    HASHES,
+    gateway_document,
+    server,
+    setting,
+    single_user_server,
+    user,
+)
 from tests.gateway.rules import rule
 
-SETTING = {"key": "X-Key", "name": "Key", "description": "", "required": True, "sensitive": True, "prefix": ""}
+KEY = setting("X-Key")
+OPTION = {"name": "", "value": "a", "description": ""}
+INSTANCE = {"idleSeconds": 5, "startSeconds": 60, "volume": False, "secrets": {"secret:TEAM": "secret-value"}}
+VARIABLE = setting("API_KEY", usage="env", options=[OPTION])
 
 
 def whole() -> dict[str, Any]:
     """A document in which every part occurs."""
     return gateway_document(
         servers=[
-            server("time", userHeaders={"alice": {"X-Key": "secret-value"}}, userSettings=[SETTING]),
+            server("time", userValues={"alice": {"X-Key": "secret-value"}}, userSettings=[KEY]),
+            single_user_server("memory", userSettings=[VARIABLE], instance=INSTANCE),
             server("remote", kind="remote", tools={"allowed": ["a"]}),
         ]
     )
+
+
+def owing(values: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A server with the setting X, for which alice has values."""
+    return server("time", userValues={"alice": values}, userSettings=[setting("X", **changes)])
 
 
 def problems(document: object) -> list[str]:
@@ -49,13 +65,17 @@ def paths(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int
 
 def test_a_whole_document_is_read() -> None:
     document = parse_gateway_document(json.dumps(whole()).encode())
-    assert document.servers[0].user_headers["alice"]["X-Key"] == "secret-value"
+    assert document.servers[0].user_values["alice"]["X-Key"] == "secret-value"
     assert "secret-value" not in repr(document)
     assert "$argon2id" not in repr(document)
 
 
 # Names that are the document's own content, not fields.
-FREE = {("servers", 0, "userHeaders", "alice"), ("servers", 0, "userHeaders", "alice", "X-Key")}
+FREE: set[tuple[str | int, ...]] = {
+    ("servers", 0, "userValues", "alice"),
+    ("servers", 0, "userValues", "alice", "X-Key"),
+    ("servers", 1, "instance", "secrets", "secret:TEAM"),
+}
 
 
 @pytest.mark.parametrize("path", [path for path in paths(whole()) if path not in FREE], ids=lambda path: repr(path))
@@ -91,7 +111,7 @@ def test_a_field_that_is_not_known_is_refused(where: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, "version: must be 1"),
+        ({"version": 1}, "version: must be 2"),
         ({"users": [user("alice"), user("alice", login="Alice")]}, "users[1].login: is given twice"),
         ({"users": [user("alice", login="a b")]}, "users[0].login: must be letters"),
         ({"users": [user("alice", passwordHash="$2b$12$x")]}, "must be an argon2id hash"),
@@ -100,9 +120,28 @@ def test_a_field_that_is_not_known_is_refused(where: str) -> None:
         ({"servers": [server("a/b")]}, "servers[0].id: must be lower-case"),
         ({"servers": [server("..")]}, "servers[0].id: must be lower-case"),
         ({"servers": [server("time", path="/admin")]}, "servers[0].path: must be /mcp-connect/"),
-        ({"servers": [server("time", kind="other")]}, "servers[0].kind: must be one of multiUser, remote"),
-        ({"servers": [server("time", userHeaders={"alice": {"Host": "x"}})]}, "is not a header that may be set"),
-        ({"servers": [server("time", userHeaders={"alice": {"X": "a\r\nY: b"}})]}, "control character"),
+        ({"servers": [server("time", kind="other")]}, "servers[0].kind: must be one of multiUser, singleUser, remote"),
+        ({"servers": [server("time", userSettings=[setting("Host")])]}, "is not a header that may be set"),
+        ({"servers": [owing({"X": "a\r\nY: b"})]}, "has a character that a header can't carry"),
+        ({"servers": [owing({"X": ""})]}, "servers[0].userValues.alice.X: must not be empty"),
+        ({"servers": [owing({"X": 1})]}, "servers[0].userValues.alice.X: must be a string"),
+        ({"servers": [owing({"Y": "x"})]}, "servers[0].userValues.alice.Y: is not among the server's userSettings"),
+        ({"servers": [owing({"X": "b"}, options=[OPTION])]}, "servers[0].userValues.alice.X: must be one of a"),
+        ({"servers": [owing({"X": "a" * 16385})]}, "is longer than 16384 bytes"),
+        ({"servers": [owing({}, options=[OPTION | {"value": "a\u2028"}])]}, "options[0].value: has a character"),
+        ({"servers": [owing({}, usage="env")]}, "userSettings[0].usage: must be one of header"),
+        ({"servers": [owing({}, prefix=" a")]}, "userSettings[0].prefix: must not begin with a blank"),
+        (
+            {"servers": [server("time", userSettings=[setting("X"), setting("x")])]},
+            "userSettings[1].key: is given twice",
+        ),
+        ({"servers": [single_user_server("a", userSettings=[setting("1", usage="env")])]}, "is not a variable's name"),
+        ({"servers": [server("time", upstream=None)]}, "servers[0].upstream: must be an object"),
+        ({"servers": [server("time", instance=INSTANCE)]}, "servers[0].instance: must be null"),
+        ({"servers": [single_user_server("a", upstream=server("a")["upstream"])]}, "servers[0].upstream: must be null"),
+        ({"servers": [single_user_server("a", instance=None)]}, "servers[0].instance: must be an object"),
+        ({"servers": [single_user_server("a", instance=INSTANCE | {"startSeconds": 601})]}, "between 1 and 600"),
+        ({"servers": [single_user_server("a", instance=INSTANCE | {"secrets": {"TEAM": "x"}})]}, "named secret:<name>"),
         ({"tokens": {"accessSeconds": 7200, "refreshSeconds": 3600, "codeSeconds": 60}}, "between 30 and 3600"),
         ({"tokens": {"accessSeconds": True, "refreshSeconds": 3600, "codeSeconds": 60}}, "must be a whole number"),
     ],

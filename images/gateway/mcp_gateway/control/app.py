@@ -97,7 +97,7 @@ def build_control_side(
         form_key = kept_random_secret(db, envelope, "form-key")
     live, audit, pages = Live(keys), audit or AuditLog(clock), Pages()
     forms = FormTokens(hashlib.sha256(b"forms" + form_key).digest())
-    feed = EdgeFeed(live, database, session_key, clock)
+    feed = EdgeFeed(live, database, envelope, session_key, clock)
     visitors = Visitors(live, database, clock)
     documents = ClientDocuments(fetch or GuardedFetch(), clock)
     metadata = MetadataHandler(live)

@@ -14,6 +14,7 @@ from mcp_gateway.audit.events import AuditLog
 from mcp_gateway.authorization.grants import end_what_is_not_usable
 from mcp_gateway.control.feed import EdgeFeed
 from mcp_gateway.control.live import Live
+from mcp_gateway.credentials.user_values import record_changes, remove_unusable
 from mcp_gateway.documents.edge import EdgeState, edge_document
 from mcp_gateway.documents.files import DOCUMENT_NAME, acknowledge
 from mcp_gateway.documents.gateway import GatewayDocument, InvalidDocument, digest, parse_gateway_document
@@ -50,7 +51,13 @@ class DocumentApplier:
         try:
             await self._put_in_force(parse_gateway_document(raw), raw)
         except InvalidDocument as error:
-            self.audit.record("document-refused", digest=digest(raw), problems="; ".join(error.problems))
+            # Of another release, usually: an upgrade. Nothing is lost, the deploy that goes on delivers the new one.
+            self.audit.record(
+                "kept-document-refused",
+                digest=digest(raw),
+                problems="; ".join(error.problems),
+                remedy="the gateway answers again once `make up` has delivered a document that fits this image",
+            )
 
     def _kept(self) -> bytes | None:
         with self.database.begin() as db:
@@ -80,7 +87,9 @@ class DocumentApplier:
 
     async def _put_in_force(self, document: GatewayDocument, raw: bytes) -> None:
         self._check_for_edge(document)
-        await run_in_threadpool(self._store, document, raw)
+        removed = await run_in_threadpool(self._store, document, raw)
+        for login, server, key in removed:
+            record_changes(self.audit, login, server, {key: None}, by="stack", address=None)
         self.live.document = document
         self.in_force = digest(raw)
         await self.feed.refresh()
@@ -96,6 +105,8 @@ class DocumentApplier:
     def _check_for_edge(self, document: GatewayDocument) -> None:
         """Raise InvalidDocument for what the edge would refuse: it would go on by its last document, revocations and
         removed users unheard, while the deploy says that all is well.
+
+        Each setting is given a value that it takes, because users will give them later.
         """
         state = EdgeState(
             subjects={user.login: user.login for user in document.users},
@@ -103,15 +114,25 @@ class DocumentApplier:
             session_key=self.feed.session_key,
             revoked_tokens={},
             revoked_before={},
+            given={
+                (user.login, server.id): {
+                    setting.key: setting.options[0].value if setting.options else "x"
+                    for setting in server.user_settings
+                }
+                for server in document.servers
+                for user in document.users[:1]
+            },
         )
         try:
             compile_for_edge(edge_document(document, state))
         except DocumentError as error:
             raise InvalidDocument(str(error).split("; ")) from None
 
-    def _store(self, document: GatewayDocument, raw: bytes) -> None:
+    def _store(self, document: GatewayDocument, raw: bytes) -> list[tuple[str, str, str]]:
         now = int(self.clock())
         with self.database.begin() as db:
             apply_users(db, document.users, now)
             end_what_is_not_usable(db, lambda resource, login: document.usable_server(resource, login) is not None, now)
+            removed = remove_unusable(db, document.asked())
             write_secret(db, self.envelope, _KEPT_DOCUMENT, raw)
+            return removed

@@ -15,10 +15,12 @@ from starlette.responses import Response
 
 from mcp_gateway.authorization.grants import revoked_tokens
 from mcp_gateway.control.live import Live
+from mcp_gateway.credentials.user_values import OpenedValues
 from mcp_gateway.documents.edge import EdgeState, edge_document
 from mcp_gateway.documents.gateway import LONGEST_ACCESS_SECONDS, GatewayDocument
 from mcp_gateway.login.accounts import subjects
 from mcp_gateway.state.database import Database
+from mcp_gateway.state.envelope import Envelope
 from mcp_gateway.state.schema import users
 
 HOLD_SECONDS: Final = 25.0
@@ -31,6 +33,7 @@ class EdgeFeed:
 
     live: Live
     database: Database
+    envelope: Envelope
     session_key: bytes = field(repr=False)
     clock: Callable[[], float]
     version: str = ""
@@ -42,6 +45,7 @@ class EdgeFeed:
     answered: int = 0
     """The number of the last request that a build has answered."""
     stopping: bool = False
+    user_values: OpenedValues = field(default_factory=OpenedValues)
 
     async def refresh(self) -> None:
         """Build the document anew and wake the edges if it differs. Call it after each change that concerns them.
@@ -76,6 +80,11 @@ class EdgeFeed:
                 session_key=self.session_key,
                 revoked_tokens=revoked_tokens(db, now),
                 revoked_before={row.id: row.tokens_valid_from for row in resets},
+                given=self.user_values.read(
+                    db,
+                    self.envelope,
+                    ((each.id, [setting.key for setting in each.user_settings]) for each in document.servers),
+                ),
             )
         return edge_document(document, state)
 

@@ -8,7 +8,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mcp_gateway.credentials.effective import effective
 from mcp_gateway.documents.gateway import GatewayDocument, Server
+from mcp_gateway.documents.servers import Upstream
+from mcp_gateway.documents.user_settings import HEADER
 
 SCOPE = "mcp"
 """The one scope there is: use the server that the token is for."""
@@ -30,6 +33,8 @@ class EdgeState:
     """`jti` to the time of expiry."""
     revoked_before: Mapping[str, int]
     """Subject to the time before which its tokens don't count."""
+    given: Mapping[tuple[str, str], Mapping[str, str]] = field(default_factory=dict, repr=False)
+    """Subject and server to what the user gave, by key."""
 
 
 def edge_document(document: GatewayDocument, state: EdgeState) -> dict[str, object]:
@@ -45,19 +50,26 @@ def edge_document(document: GatewayDocument, state: EdgeState) -> dict[str, obje
         "subjects": {
             state.subjects[user.login]: {"login": user.login} for user in document.users if user.login in state.subjects
         },
-        "servers": [_server(document, server, state.subjects) for server in document.servers],
+        "servers": [_server(document, server, state) for server in document.servers],
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
     return {"version": hashlib.sha256(canonical).hexdigest(), **content}
 
 
-def _server(document: GatewayDocument, server: Server, subjects: Mapping[str, str]) -> dict[str, object]:
-    admitted = [user for user in document.users if user.login in subjects and server.access.admits(user)]
-    missing = {
-        subjects[user.login]: names
-        for user in admitted
-        if (names := _missing(server, server.user_headers.get(user.login, {})))
-    }
+def _server(document: GatewayDocument, server: Server, state: EdgeState) -> dict[str, object]:
+    admitted = [
+        (state.subjects[user.login], user.login)
+        for user in document.users
+        if user.login in state.subjects and server.access.admits(user)
+    ]
+    headers = [setting.key for setting in server.user_settings if setting.usage == HEADER]
+    user_headers, missing = {}, {}
+    for subject, login in admitted if server.user_settings else ():
+        found = effective(server, login, state.given.get((subject, server.id), {}))
+        if sent := {key: found.values[key] for key in headers if key in found.values}:
+            user_headers[subject] = sent
+        if found.missing:
+            missing[subject] = [setting.name for setting in found.missing]
     return {
         "id": server.id,
         "kind": server.kind,
@@ -65,19 +77,10 @@ def _server(document: GatewayDocument, server: Server, subjects: Mapping[str, st
         "resource": document.resource(server),
         "resourceMetadata": document.public_url + RESOURCE_METADATA_PATH + server.path,
         "scope": SCOPE,
-        "upstream": {
-            "url": server.upstream.url,
-            "reach": server.upstream.reach,
-            "headers": dict(server.upstream.headers),
-            "caFile": server.upstream.ca_file,
-        },
-        "userHeaders": {
-            subjects[user.login]: dict(server.user_headers[user.login])
-            for user in admitted
-            if user.login in server.user_headers
-        },
+        "upstream": _upstream(server.upstream),
+        "userHeaders": user_headers,
         "missing": missing,
-        "subjects": [subjects[user.login] for user in admitted],
+        "subjects": [subject for subject, _ in admitted],
         "tools": {"allowed": None if server.tools_allowed is None else list(server.tools_allowed)},
         "limits": {
             "requestBytes": server.limits.request_bytes,
@@ -87,6 +90,12 @@ def _server(document: GatewayDocument, server: Server, subjects: Mapping[str, st
     }
 
 
-def _missing(server: Server, headers: Mapping[str, str]) -> list[str]:
-    given = {name.lower() for name, value in headers.items() if value}
-    return [setting.name for setting in server.user_settings if setting.required and setting.key.lower() not in given]
+def _upstream(upstream: Upstream | None) -> dict[str, object] | None:
+    if upstream is None:
+        return None
+    return {
+        "url": upstream.url,
+        "reach": upstream.reach,
+        "headers": dict(upstream.headers),
+        "caFile": upstream.ca_file,
+    }

@@ -94,6 +94,14 @@ class Fields:
             return {}
         return cast("dict[str, str]", dict(value))
 
+    def null(self, name: str, why: str) -> None:
+        """Nothing but null, for a reason."""
+        if name not in self.raw:
+            self.asked.add(name)
+            self.problem(name, "is missing")
+        elif not self._is_null(name):
+            self.problem(name, f"must be null: {why}")
+
     def child(self, name: str) -> Fields:
         """An object within this one."""
         value = cast("dict[str, object] | None", self._typed(name, dict))

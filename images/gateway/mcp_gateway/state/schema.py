@@ -66,6 +66,16 @@ users: Final = Table(
     Column("created_at", BigInteger, nullable=False),
 )
 
+user_values: Final = Table(
+    "user_values",
+    metadata,
+    Column("user_id", _ID, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("server", String(63), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+
 browser_sessions: Final = Table(
     "browser_sessions",
     metadata,
