@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp_launcher.templates import InvalidTemplates, Placeholder, Templates, parse
 
@@ -92,6 +92,7 @@ SEGMENTS = st.from_regex(r"[A-Za-z0-9._ -]{0,12}", fullmatch=True) | st.sampled_
 )
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(SEGMENTS, max_size=12).map(lambda parts: "".join(f"/{part}" for part in parts)))
 def test_a_volume_that_a_stack_may_ask_for_is_one_that_the_launcher_mounts(path: str) -> None:
     if path_wrong(path) is None:
@@ -99,6 +100,7 @@ def test_a_volume_that_a_stack_may_ask_for_is_one_that_the_launcher_mounts(path:
         assert read(delivered(hosting)).servers["desk"].volume_path == path
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.integers(8, 26), st.integers(1, 10_000), st.integers(1, 64))
 def test_bounds_that_are_planned_are_bounds_that_the_launcher_takes(length: int, total: int, starts: int) -> None:
     config = InstancesConfig.model_validate({"total": total, "startsAtOnce": min(starts, total)})

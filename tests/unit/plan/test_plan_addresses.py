@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.config.stack import InstancesConfig
@@ -16,6 +16,7 @@ from components.plan.addresses import capacity, instances, places, slots
 IDS = st.lists(st.from_regex(r"[a-z][a-z0-9-]{0,12}[a-z0-9]", fullmatch=True), unique=True, max_size=30)
 
 
+@settings(deadline=None)
 @given(IDS)
 def test_no_two_servers_share_a_subnet_or_a_uid(servers: list[str]) -> None:
     found = places(servers, stack="s", subnets="10.201.0.0/23")
@@ -30,6 +31,7 @@ def test_no_two_servers_share_a_subnet_or_a_uid(servers: list[str]) -> None:
         assert FIRST_SERVER_UID <= place.uid < FIRST_SERVER_UID + SERVER_UIDS
 
 
+@settings(deadline=None)
 @given(IDS, st.from_regex(r"[a-z][a-z0-9-]{0,12}[a-z0-9]", fullmatch=True))
 def test_a_server_that_is_added_moves_no_other(servers: list[str], added: str) -> None:
     before = slots(servers, 64)
@@ -45,6 +47,7 @@ def test_a_full_range_is_refused() -> None:
         places([f"s{n}" for n in range(4)], stack="s", subnets="10.0.0.0/26")
 
 
+@settings(deadline=None)
 @given(st.integers(8, 26), IDS.filter(bool))
 def test_servers_and_instances_never_meet(length: int, servers: list[str]) -> None:
     subnets = str(ipaddress.IPv4Network(f"10.0.0.0/{length}"))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.config.load import stack_values
@@ -270,6 +270,7 @@ USAGES = st.sampled_from(["env", "file", "header"])
 GIVERS = st.sampled_from(["fixed", "stack", "user"])
 
 
+@settings(deadline=None)
 @given(st.data(), KEYS)
 def test_every_setting_has_one_giver_and_placeholders_are_those_of_users(data: st.DataObject, keys: list[str]) -> None:
     config: list[dict[str, Any]] = []
