@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -160,3 +161,13 @@ def test_the_gateway_never_mounts_the_templates_and_only_the_control_side_the_la
 
 def test_a_catalog_of_shared_servers_delivers_templates_without_a_server() -> None:
     assert document(planned([NPX]))["servers"] == []
+
+
+def test_the_launchers_folder_is_the_same_in_both_images_whichever_is_mounted_first() -> None:
+    images = {spec.name.partition(":")[0]: spec for spec in render(full(), sources()).images}
+    folder = re.compile(r"install -d (.*) /run/launcher\b")
+    found = {
+        name: folder.findall(images[f"mcp-hosting/{name}"].files["Dockerfile"].decode())
+        for name in ("gateway", "launcher")
+    }
+    assert found["gateway"] == found["launcher"] == ["-o 0 -g 10001 -m 0750"]
