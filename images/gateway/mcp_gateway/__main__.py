@@ -1,4 +1,4 @@
-"""`python -m mcp_gateway edge|control|deliver|health`: the parts of the gateway, each importing only what it needs."""
+"""`python -m mcp_gateway PART`: the parts of the gateway, each importing only what it needs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ def main(arguments: list[str]) -> int:
         from mcp_gateway.health import main as health
 
         return health(rest)
-    sys.stderr.write("usage: python -m mcp_gateway edge|control|deliver|health\n")
+    if part == "rotate-keys":
+        from mcp_gateway.rotate_keys import main as rotate_keys
+
+        return rotate_keys(rest)
+    sys.stderr.write("usage: python -m mcp_gateway edge|control|deliver|health|rotate-keys\n")
     return 2
 
 

@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey
 from mcp_gateway.control.serve import open_state
 from mcp_gateway.documents.gateway import LONGEST_ACCESS_SECONDS
 from mcp_gateway.state.database import SCHEMA_REVISION, open_database
-from mcp_gateway.state.envelope import Envelope, read_secret, write_secret
+from mcp_gateway.state.envelope import DataKeys, Envelope, read_secret, write_secret
 from mcp_gateway.state.key_provider import KeyFile, KeyUnavailable, open_key_file
 from mcp_gateway.state.schema import metadata, secret_values, signing_keys
 from mcp_gateway.state.signing_keys import ROTATE_AFTER, SigningKey, active_key, retired
@@ -25,7 +25,8 @@ from sqlalchemy import select, text
 from tests.gateway.control.control_site import Site, gateway_document, server
 from tests.gateway.rules import rule
 
-ENVELOPE = Envelope({"00000000-0000-4000-8000-000000000001": b"k" * 32}, "00000000-0000-4000-8000-000000000001")
+DATA_KEY = "00000000-0000-4000-8000-000000000001"
+ENVELOPE = Envelope(DataKeys({DATA_KEY: b"k" * 32}, DATA_KEY), KeyFile(Path("unused"), (b"m" * 32,)))
 
 
 def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
@@ -114,11 +115,11 @@ def test_a_new_key_file_is_made_for_a_new_database_only(tmp_path: Path) -> None:
     path = tmp_path / "master.key"
     made = open_key_file(path, create=True)
     assert open_key_file(path, create=False) == made
-    assert made.key.hex() not in repr(made)
+    assert made.keys[0].hex() not in repr(made)
 
 
 def test_a_wrapped_key_is_bound_to_its_id(tmp_path: Path) -> None:
-    provider = KeyFile(tmp_path, b"m" * 32)
+    provider = KeyFile(tmp_path, (b"m" * 32,))
     wrapped = provider.wrap(b"d" * 32, "one")
     assert provider.unwrap(wrapped, "one") == b"d" * 32
     with pytest.raises(KeyUnavailable):

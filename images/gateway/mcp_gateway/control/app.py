@@ -29,6 +29,7 @@ from mcp_gateway.authorization.ssrf import GuardedFetch
 from mcp_gateway.authorization.token import TokenHandler
 from mcp_gateway.control.apply import DocumentApplier
 from mcp_gateway.control.feed import EdgeFeed
+from mcp_gateway.control.key_rotation import KeyRotationHandler
 from mcp_gateway.control.live import Live
 from mcp_gateway.control.upkeep import Upkeep
 from mcp_gateway.documents.edge import RESOURCE_METADATA_PATH
@@ -40,6 +41,7 @@ from mcp_gateway.portal.pages import STATIC_FOLDER, Pages
 from mcp_gateway.portal.start import StartHandler
 from mcp_gateway.state.database import Database
 from mcp_gateway.state.envelope import Envelope, kept_random_secret
+from mcp_gateway.state.rotation import KeyRotation
 from mcp_gateway.state.signing_keys import rotate_signing_keys
 
 _WITHOUT_DOCUMENT: Final = ("/healthz", "/internal/", "/static/")
@@ -105,6 +107,9 @@ def build_control_side(
     authorize = AuthorizationHandler(live, database, documents, visitors, consent, pages, audit, clock)
     sign_in = SignInHandler(live, database, visitors, forms, pages, audit, clock)
     account = AccountHandler(live, database, feed, visitors, forms, pages, audit, clock)
+    key_rotation = KeyRotationHandler(KeyRotation(database, envelope), audit, clock)
+    if envelope.provider.rotating:
+        audit.record("key-rotation-unfinished", remedy="`make rotate-keys` goes on with it")
 
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "ok", "document": live.document is not None})
@@ -120,6 +125,7 @@ def build_control_side(
     routes = [
         Route("/healthz", healthz),
         Route("/internal/edge", feed.handle),
+        Route("/internal/rotate-keys", key_rotation.handle, methods=["POST"]),
         Route(f"{RESOURCE_METADATA_PATH}/mcp-connect/{{server}}", metadata.resource),
         Route("/.well-known/oauth-authorization-server", metadata.server),
         Route("/oauth/jwks", metadata.keys),

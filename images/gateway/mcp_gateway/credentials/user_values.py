@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from sqlalchemy import Connection, select
 from mcp_gateway.audit.events import AuditLog
 from mcp_gateway.state.envelope import Envelope
 from mcp_gateway.state.schema import user_values, users
+from mcp_gateway.state.sealed_columns import user_value_row
 
 _log = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ class Place(NamedTuple):
 
     @property
     def row(self) -> str:
-        """What the sealed value is bound to: no other place has the same text, whatever is in the three."""
-        return json.dumps(self)
+        """What the sealed value is bound to."""
+        return user_value_row(*self)
 
 
 def given(db: Connection, envelope: Envelope, user_id: str, server_id: str) -> dict[str, str]:

@@ -25,6 +25,20 @@ class Database:
         """A transaction that commits when the block ends and rolls back when it raises."""
         return self.engine.begin()
 
+    def settle(self) -> bool:
+        """Make all that was committed durable, and leave no former content in the write-ahead log; False when busy."""
+        if self.engine.dialect.name != "sqlite":
+            return True
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            answer = cursor.fetchone()
+            cursor.close()
+        finally:
+            connection.close()
+        return answer is not None and answer[0] == 0
+
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
