@@ -204,7 +204,7 @@ class World:
     def server(self, identifier: str) -> dict[str, Any]:
         return next(server for server in self.document["servers"] if server["id"] == identifier)
 
-    def publish(self, change: Callable[[dict[str, Any]], None], *, valid: bool = True) -> None:
+    def publish(self, change: Callable[[dict[str, Any]], object], *, valid: bool = True) -> None:
         """Change the document and wait until the edge has asked for what comes after it."""
         with self.control.changed:
             new = copy.deepcopy(self.document)

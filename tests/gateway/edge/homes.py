@@ -30,6 +30,7 @@ class Home(ThreadingHTTPServer):
         self.key = key
         self.requests: list[Seen] = []
         self.behaviour: Behaviour = self.tell
+        self.ended = 0
         self._sockets: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), _Handler)
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -52,6 +53,10 @@ class Home(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         self._sockets.add(request)
         super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.ended += 1
+        super().shutdown_request(request)
 
     def die(self) -> None:
         """Close the port and cut every connection."""

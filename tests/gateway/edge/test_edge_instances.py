@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -279,13 +280,31 @@ def test_streams_end_with_their_instance_and_calls_under_way_end_as_they_would(h
     assert bodies["POST"] == b": hi\n: more\n"
 
 
-def test_an_instance_that_is_replaced_is_used_from_then_on(homes: Homes) -> None:
+def test_an_instance_that_is_replaced_is_used_from_then_on_and_its_connections_end(homes: Homes) -> None:
     (old,) = homes.warm(ALICE)
-    assert homes.call().status == 200
-    (new,) = homes.warm(ALICE)
-    assert homes.call().status == 200
-    assert (len(old.requests), len(new.requests)) == (1, 1)
-    assert new.requests[0].get("host") == new.url.removeprefix("http://").removesuffix("/mcp")
+    connection = http.client.HTTPConnection("127.0.0.1", homes.world.port, timeout=10)
+    headers = {"Host": HOST, "Authorization": f"Bearer {homes.world.token('memory')}"}
+
+    def call() -> int:
+        body = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
+        connection.request("POST", "/mcp-connect/memory", body, {**headers, "Content-Type": "application/json"})
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    with contextlib.closing(connection):
+        assert [call(), call()] == [200, 200]
+        (new,) = homes.warm(ALICE)
+        assert [call(), call()] == [200, 200]
+    assert (len(old.requests), len(new.requests)) == (2, 2)
+    for home in (old, new):
+        place = home.url.removeprefix("http://").removesuffix("/mcp")
+        assert {seen.get("host") for seen in home.requests} == {place}
+    for _ in range(100):
+        if old.ended:
+            break
+        time.sleep(0.02)
+    assert (old.ended, new.ended) == (1, 0)
 
 
 def test_values_of_the_user_reach_their_own_instance_as_headers(homes: Homes) -> None:
