@@ -5,7 +5,7 @@ ENGINE := $(PYTHON) -m engine
 CLI := $(ENGINE) cli
 json := $(if $(JSON),--json)
 
-.PHONY: help setup doctor up down preview refresh plan validate outputs password connect schema test lint locks \
+.PHONY: help setup doctor up down preview refresh plan validate outputs password connect rotate-keys schema test lint locks \
 	cluster cluster-down test-kubernetes gvisor
 
 help: ## This list
@@ -43,6 +43,9 @@ password: ## A user's first password (LOGIN=alice)
 
 connect: ## Client configuration (CLIENT=claude-code|vscode|cursor|inspector)
 	@$(CLI) connect --stack $(STACK) $(CLIENT)
+
+rotate-keys: ## New encryption keys for a running STACK's secrets, without downtime
+	@$(ENGINE) rotate-keys --stack $(STACK)
 
 schema: ## Re-make the JSON Schemas of stack config and catalog entries
 	@$(CLI) schema

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
-from engine import checks, cluster, doctor, gvisor_runtime, locks, python_env, setup, stack
+from engine import checks, cluster, doctor, gvisor_runtime, key_rotation, locks, python_env, setup, stack
 from engine.console import Console
 from engine.errors import EngineError
 from engine.layout import Layout, layout
@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add("up", "set up and deploy a stack", stack_option=True)
     down = add("down", "destroy a stack and sweep up after it", stack_option=True)
     down.add_argument("--purge", action="store_true", help="also its data, its images and the stack itself")
+    add("rotate-keys", "give a running stack new keys and move every secret to them", stack_option=True)
     for name in PULUMI_COMMANDS:
         add(name, f"run pulumi {name} on a stack", stack_option=True)
     built = add("cluster", "bring up a Kubernetes cluster on this machine, unless the user has one")
@@ -92,6 +93,8 @@ def run(options: argparse.Namespace, paths: Layout, console: Console) -> int:
             return stack.up(paths, console, options.stack)
         case "down":
             return stack.down(paths, console, options.stack, os.environ, purge=options.purge)
+        case "rotate-keys":
+            return key_rotation.rotate(paths, console, options.stack, os.environ)
         case "preview":
             return stack.command(paths, console, options.stack, "preview")
         case "refresh":
