@@ -95,6 +95,11 @@ class InstanceEngine:
         except (EngineError, OSError):
             return []
 
+    def runs(self, target: Owned) -> bool:
+        """Whether a container runs."""
+        raw = self._transport.get(f"/containers/{target.id}/json") or {}
+        return (raw.get("State") or {}).get("Running") is True
+
     def ending(self, target: Owned) -> str:
         """Say how a container ended."""
         raw = self._transport.get(f"/containers/{target.id}/json") or {}
@@ -123,6 +128,9 @@ class InstanceEngine:
 
     def remove(self, target: Owned) -> None:
         """Remove a container, running or not, with its volumes that have no name."""
+        if target.id not in self._transport.known.owned:
+            # Removed by someone else since it was listed.
+            return
         for attempt in range(_REMOVAL_TRIES):
             try:
                 self._act("DELETE", f"/containers/{target.id}", REMOVED)

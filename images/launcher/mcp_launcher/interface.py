@@ -181,11 +181,12 @@ class Handler(BaseHTTPRequestHandler):
     def _data(self, query: str) -> None:
         self._no_body()
         key = asked.data(query)
-        with self._room_for("stream"), self.server.reading.data(key) as stream:
-            self._stream_head("application/x-tar")
-            stream.settimeout(STREAM_SECONDS)
-            while part := stream.recv(_PART):
-                self._part(part)
+        with self._room_for("stream"):
+            with self.server.reading.data(key) as stream:
+                self._stream_head("application/x-tar")
+                stream.settimeout(STREAM_SECONDS)
+                while part := stream.recv(_PART):
+                    self._part(part)
             self._stream_end()
 
     def _delete_data(self, query: str) -> None:

@@ -224,7 +224,7 @@ class Starter:
             self._engine.start(asking)
         except EngineError as error:
             # An instance that has ended already has no network to ask in.
-            if error.status == 409 or "is not running" in str(error) or "non running" in str(error):
+            if not self._engine.runs(container):
                 raise self._ended(container) from error
             raise
         try:

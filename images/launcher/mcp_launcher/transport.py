@@ -52,12 +52,13 @@ class Transport:
         self._version = ""
         self._lock = threading.Lock()
         self._seen = Known()
+        self._before: Mapping[str, Owned] = {}
         self._made: dict[str, dict[str, Owned]] = {"owned": {}, "networks": {}, "volumes": {}}
         self._templates: Templates | None = None
 
     @property
     def known(self) -> Known:
-        """What the allow-list judges by: the last look, and what was made since."""
+        """What there is: the last look, and what was made and removed since."""
         with self._lock:
             return replace(
                 self._seen,
@@ -68,10 +69,17 @@ class Transport:
                 templates=self._templates,
             )
 
+    def _check(self, request: Request) -> None:
+        known = self.known
+        with self._lock:
+            # What a thread has just listed may be gone from the newest look; that it was an instance's stays true.
+            known = replace(known, owned={**self._before, **known.owned})
+        allowlist.check(request, known, self.stack)
+
     def saw(self, known: Known) -> None:
         """Put a look at the engine in force."""
         with self._lock:
-            self._seen = known
+            self._before, self._seen = self._seen.owned, known
             shown = {"owned": known.owned, "networks": known.networks, "volumes": known.volumes}
             for kind, things in shown.items():
                 self._made[kind] = {key: value for key, value in self._made[kind].items() if key not in things}
@@ -84,7 +92,9 @@ class Transport:
     def removed(self, kind: str, identity: str) -> None:
         """Forget what was removed."""
         with self._lock:
-            self._made[kind].pop(identity, None)
+            gone = self._made[kind].pop(identity, None)
+            if kind == "owned" and (thing := self._seen.owned.get(identity, gone)) is not None:
+                self._before = {**self._before, identity: thing}
             shown = {"owned": self._seen.owned, "networks": self._seen.networks, "volumes": self._seen.volumes}
             left = {key: value for key, value in shown[kind].items() if key != identity}
             match kind:
@@ -121,7 +131,7 @@ class Transport:
 
     def open(self, request: Request, timeout: float = REQUEST_SECONDS) -> HTTPResponse:
         """Send and return the answer, to be read and closed by the caller. A status of 404 is no error."""
-        allowlist.check(request, self.known, self.stack)
+        self._check(request)
         response = self._send(request.method, self._target(request), request, timeout)
         if response.status >= 400 and response.status != 404:
             reason = _reason(response)
@@ -138,7 +148,7 @@ class Transport:
         Raises:
             EngineError: it can't be reached, or refused; also with status 404.
         """
-        allowlist.check(request, self.known, self.stack)
+        self._check(request)
         # HTTP/1.0 has no chunks: the body is what follows the head.
         version, upgrade = ("1.1", "Connection: Upgrade\r\nUpgrade: tcp\r\n") if attach else ("1.0", "")
         length = "" if request.method == "GET" else "Content-Length: 0\r\n"
@@ -166,7 +176,7 @@ class Transport:
 
     def _negotiate(self) -> str:
         ping = Request(method="GET", path="/_ping")
-        allowlist.check(ping, self.known, self.stack)
+        self._check(ping)
         response = self._send("GET", "/_ping", ping, REQUEST_SECONDS)
         version = response.headers.get("Api-Version", "")
         response.close()

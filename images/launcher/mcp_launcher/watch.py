@@ -15,6 +15,8 @@ from mcp_launcher.state import State, empty_networks
 RESYNC_SECONDS = 30.0
 FIRST_RETRY_SECONDS = 0.25
 LAST_RETRY_SECONDS = 10.0
+SETTLE_SECONDS = 0.5
+"""After a report it is looked once more: the engine tells of a container's end before its list shows it."""
 
 
 class Wake:
@@ -105,9 +107,9 @@ class Launcher:
 def run(engine: Engine, wake: Wake, instances: Instances, joins: Joins) -> None:
     """Keep the stack as it should be, for ever."""
     launcher = Launcher(engine, instances, joins)
-    failures = 0
+    failures, reported = 0, True
     while True:
-        wait = RESYNC_SECONDS
+        wait = longest = SETTLE_SECONDS if reported else RESYNC_SECONDS
         try:
             state, succeeded = launcher.sync()
         except EngineError as error:
@@ -115,13 +117,13 @@ def run(engine: Engine, wake: Wake, instances: Instances, joins: Joins) -> None:
             succeeded = False
         else:
             grace = next_change(state, time.monotonic())
-            wait = RESYNC_SECONDS if grace is None else min(RESYNC_SECONDS, grace + 0.01)
+            wait = longest if grace is None else min(longest, grace + 0.01)
         failures = 0 if succeeded else failures + 1
         if succeeded:
             health.record()
         else:
             wait = back_off(failures)
-        wake.wait(wait)
+        reported = wake.wait(wait)
 
 
 def _describe(action: Action) -> dict[str, object]:
