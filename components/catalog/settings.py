@@ -13,7 +13,12 @@ from components.catalog.report import Report, spelled
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """A field name of RFC 9110, section 5.1."""
+_KEY_LENGTH = 128
+_PREFIX_LENGTH = 200
+_OPTION_LENGTH = 4096
+_HIGHEST_IN_HEADER = 255
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UNREADABLE = re.compile(r"[\x01-\x08\x0b-\x1f]")
 _GATEWAY_HEADERS = frozenset(
     {
         *("ACCEPT", "CONNECTION", "CONTENT-ENCODING", "CONTENT-LENGTH", "CONTENT-TYPE", "COOKIE", "EXPECT", "HOST"),
@@ -117,7 +122,7 @@ def _header_key(header: HeaderDocument) -> str:
 def _setting(item: HeaderDocument, usage: Usage, key: str, policy: Policy, path: Path, report: Report) -> Setting:
     _check_key(key, usage, path, report)
     _check_value(item, usage, path, report)
-    _check_options(item, path, report)
+    _check_options(item, usage, path, report)
     binding = item.secret_binding
     if binding is not None and not (binding.name.strip() and binding.key.strip()):
         report.add((*path, "secretBinding"), "names no Secret or no key", "give both name and key")
@@ -141,6 +146,8 @@ def _check_key(key: str, usage: Usage, path: Path, report: Report) -> None:
     where = (*path, "key")
     if not key:
         report.add(path, "has neither key nor name", "give it a key")
+    elif len(key) > _KEY_LENGTH:
+        report.add(where, f"is longer than {_KEY_LENGTH} characters", "give it a shorter one")
     elif usage is not Usage.HEADER:
         if not _VARIABLE.fullmatch(key):
             report.add(where, "is not a variable's name", "use letters, digits and underscores", key)
@@ -162,11 +169,25 @@ def _check_value(item: HeaderDocument, usage: Usage, path: Path, report: Report)
     if item.value and item.secret_binding is not None:
         report.add((*path, "secretBinding"), "a fixed value can't be bound to a Secret", "keep one of the two")
     for name, text in (("value", item.value), ("prefix", item.prefix)):
-        if "\x00" in text or (usage is Usage.HEADER and _CONTROL.search(text)):
-            report.add((*path, name), "holds a control character", "write it on one line")
+        _check_text(text, usage, (*path, name), report)
+    if usage is not Usage.HEADER and _UNREADABLE.search(item.prefix):
+        report.add((*path, "prefix"), "holds a control character", "remove it")
+    if len(item.prefix) > _PREFIX_LENGTH:
+        report.add((*path, "prefix"), f"is longer than {_PREFIX_LENGTH} characters", "shorten it")
+    if usage is Usage.HEADER and item.prefix != item.prefix.lstrip():
+        report.add((*path, "prefix"), "begins with a blank, and no header can", "remove the blank")
+    if usage is Usage.HEADER and item.value != item.value.strip():
+        report.add((*path, "value"), "begins or ends with a blank, and no header can", "remove the blank")
 
 
-def _check_options(item: HeaderDocument, path: Path, report: Report) -> None:
+def _check_text(text: str, usage: Usage, path: Path, report: Report) -> None:
+    if "\x00" in text or (usage is Usage.HEADER and _CONTROL.search(text)):
+        report.add(path, "holds a control character", "write it on one line")
+    elif usage is Usage.HEADER and any(ord(char) > _HIGHEST_IN_HEADER for char in text):
+        report.add(path, "holds a character that a header can't carry", "write it in letters of Latin-1")
+
+
+def _check_options(item: HeaderDocument, usage: Usage, path: Path, report: Report) -> None:
     values: set[str] = set()
     for index, option in enumerate(item.options):
         where = (*path, "options", index)
@@ -174,4 +195,10 @@ def _check_options(item: HeaderDocument, path: Path, report: Report) -> None:
             report.add(where, "an option has a blank name or value", "give it both")
         elif option.value in values:
             report.add(where, "an option's value stands there twice", "keep one of them")
+        elif len(option.value) > _OPTION_LENGTH:
+            report.add(where, f"an option's value is longer than {_OPTION_LENGTH} characters", "shorten it")
+        elif _CONTROL.search(option.value) or (usage is Usage.HEADER and option.value != option.value.strip()):
+            report.add(where, "an option's value holds a control character or a blank at an end", "remove it")
+        else:
+            _check_text(option.value, usage, where, report)
         values.add(option.value)

@@ -55,3 +55,7 @@ def _text(value: Value, setting: Setting | None, path: tuple[str, ...], report: 
     header = setting.usage is Usage.HEADER
     if "\x00" in value or (header and any((ord(char) < 32 and char != "\t") or ord(char) == 127 for char in value)):
         report.add(path, "holds a control character", "write it on one line")
+    elif header and (any(ord(char) > 255 for char in value) or value != value.strip()):
+        report.add(
+            path, "begins or ends with a blank, or holds a character that a header can't carry", "mend the value"
+        )

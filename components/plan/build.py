@@ -12,6 +12,7 @@ from components.config.stack import ServerConfig, SomeUsers, StackConfig
 from components.errors import Problem, Problems, collected, raise_if
 from components.names import SERVER_ID_LENGTH
 from components.plan.addresses import instances, places
+from components.plan.display import line
 from components.plan.gateway import gateway
 from components.plan.hosted import hosted
 from components.plan.model import AccessRule, HostingPlan, Instances, Place, Server
@@ -131,11 +132,11 @@ def _server(
     logins = [user.login for user in config.users]
     values = resolve(report, settings, frozenset(logins), secrets)
     if entry.server_type is ServerType.SINGLE_USER:
-        values = with_shared_headers(values, logins)
+        values = with_shared_headers(report, values, logins)
     common: dict[str, Any] = {
         "id": entry.id,
-        "name": entry.name,
-        "description": _line(entry.short_description or entry.description),
+        "name": line(entry.name),
+        "description": line(entry.short_description or entry.description, DESCRIPTION_LENGTH),
         "icon": entry.icon,
         "runtime": str(entry.runtime),
         "path": f"{ROUTE}/{entry.id}",
@@ -223,12 +224,6 @@ def _access(report: Report, settings: ServerConfig, config: StackConfig) -> Acce
                     )
                 )
     return AccessRule(everyone=False, users=wanted.users, groups=wanted.groups)
-
-
-def _line(text: str) -> str:
-    """The first words of a text on one line."""
-    words = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return words if len(words) <= DESCRIPTION_LENGTH else words[: DESCRIPTION_LENGTH - 1] + "…"
 
 
 def _warnings(config: StackConfig) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ def check_kind(report: Report, config: ServerConfig) -> None:
         report.warnings.append("asks for a volume for each user, and only single-user servers have one")
 
 
-def with_shared_headers(values: Values, logins: Iterable[str]) -> Values:
+def with_shared_headers(report: Report, values: Values, logins: Iterable[str]) -> Values:
     """Make headers that are the same for everybody each user's own, declared by the stack.
 
     An instance has no upstream of which all users' headers could be a part.
@@ -50,7 +50,12 @@ def with_shared_headers(values: Values, logins: Iterable[str]) -> Values:
     settings = list(values.user_settings)
     declared = {login: dict(texts) for login, texts in values.user_values.items()}
     for key, text in values.headers.items():
-        settings.append(replace(user_setting(values.header_settings[key]), prefix="", options=()))
+        setting = values.header_settings[key]
+        if any(other.key == key for other in values.user_settings):
+            report.in_catalog(setting.path, f"{key} is a header and a variable", "give one another key")
+        if not text.pieces:
+            continue
+        settings.append(replace(user_setting(setting), prefix="", options=()))
         for login in logins:
             declared.setdefault(login, {})[key] = text
     return replace(values, headers={}, user_settings=tuple(settings), user_values=declared)

@@ -9,6 +9,7 @@ from components.catalog.entry import Policy, ServerType, Setting, Usage
 from components.catalog.references import pieces
 from components.config.stack import Secret, ServerConfig
 from components.errors import shown
+from components.plan.display import line, paragraphs
 from components.plan.model import Giver, SettingOption, UserSetting
 from components.plan.model import Usage as UserUsage
 from components.plan.report import Report
@@ -191,13 +192,14 @@ def user_setting(setting: Setting) -> UserSetting:
     return UserSetting(
         key=setting.key,
         usage=_USAGES[setting.usage],
-        name=setting.name or setting.key,
-        description=setting.description,
+        name=line(setting.name) or setting.key,
+        description=paragraphs(setting.description),
         required=setting.required,
         sensitive=setting.sensitive,
         prefix=setting.prefix,
         options=tuple(
-            SettingOption(name=each.name, value=each.value, description=each.description) for each in setting.options
+            SettingOption(name=line(each.name), value=each.value, description=paragraphs(each.description))
+            for each in setting.options
         ),
     )
 
@@ -227,6 +229,8 @@ def _user_values(
                     "is shared by all users of this server",
                     f"set servers.{report.entry.id}.values.{setting.key} for everybody",
                 )
+            elif value == "":
+                report.in_stack(path, "is empty", "give a value, or remove it: the user may give one then")
             elif (text := _text(report, path, setting, value, secrets, raw=True)) is not None and setting.key in own:
                 found.setdefault(login, {})[setting.key] = text
     return found

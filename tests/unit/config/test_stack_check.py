@@ -55,6 +55,11 @@ def test_a_value_cannot_smuggle_a_header_in(text: str) -> None:
     assert "holds a control character" in wrong({"userValues": {"alice": {"X-Place": text}}})[0]
 
 
+@pytest.mark.parametrize("text", [" a", "a\t", "Ω"])
+def test_a_value_that_no_header_can_carry_is_refused(text: str) -> None:
+    assert "a header can't carry" in wrong({"values": {"X-Team": text}})[0]
+
+
 def test_a_problem_that_the_plan_finds_gets_its_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "Pulumi.x.yaml"
     path.write_text(STACK.replace("hunter2", "{secret: far-key}"))

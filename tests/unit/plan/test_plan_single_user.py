@@ -133,6 +133,7 @@ def test_a_value_of_every_kind_is_declared_for_a_user_without_its_prefix() -> No
         ),
         (changed(MINE, env=[TOKEN]), {"userValues": {"alice": {"TOKEN": "clear"}}}, ["alice.TOKEN", "sensitive"]),
         (changed(MINE, env=[TOKEN]), {"userValues": {"carol": {}}}, ["userValues.carol", "not a user"]),
+        (changed(MINE, env=[REGION]), {"userValues": {"alice": {"REGION": ""}}}, ["alice.REGION", "is empty"]),
         (MINE, {"userValues": {"alice": {"X": "y"}}}, ["userValues.alice.X", "not a setting"]),
         (
             changed(MINE, env=[{"key": "MODE", "value": "strict"}]),
@@ -185,6 +186,19 @@ def stack_refusals(entry: dict[str, Any], said: dict[str, Any]) -> str:
     with pytest.raises(Problems) as caught:
         plan_of(stack_values(values, Path(), {"t"}), "test", passwords=None)
     return str(caught.value)
+
+
+def test_texts_for_people_are_cut_to_what_a_page_can_show() -> None:
+    entry = changed(MINE, name="M" * 300, env=[{"key": "A", "name": "a\x1b[31m\nb", "description": "one\r\n\x07two"}])
+    found = one(entry)
+    assert len(found.name) == 200
+    (setting,) = found.user_settings
+    assert (setting.name, setting.description) == ("a [31m b", "one\ntwo")
+
+
+def test_a_header_for_everybody_that_is_empty_is_none() -> None:
+    entry = changed(MINE, type="entry", config=[{"key": "X-A", "usage": "header"}])
+    assert one(entry, {"values": {"X-A": ""}}).user_settings == ()
 
 
 def test_all_of_it_is_refused_at_once() -> None:
