@@ -14,7 +14,6 @@ WAITING: Final[dict[int, str]] = {
     64: _BROKER + "only it is an OAuth client that needs PKCE",
     65: _BROKER + "only it reads metadata of other authorization servers",
     66: _BROKER + "only it fetches upstream OAuth URLs; the guard that it will use is proved under rule 34",
-    68: _BROKER + "only it lets a user connect to an upstream",
     72: _BROKER + "only it opens authorization URLs of upstreams",
     90: "the gateway keeps no answers of servers; it waits for composite servers, which may",
     98: "servers come from the stack's catalog only; it waits for a way to start a server from a page",
