@@ -28,7 +28,7 @@ from components.plan.model import (
     to_json,
 )
 
-PRINTED_WIDTH = 160
+PRINTED_WIDTH = 176
 """Columns when the output is not a terminal."""
 
 
