@@ -24,8 +24,8 @@ from components.plan.values import Known, resolve
 
 ROUTE = "/mcp-connect"
 DESCRIPTION_LENGTH = 300
-OUR_ENDINGS = ("-delivery", "-ready")
-"""What containers beside a server's own are called: a server of such a name could meet one."""
+OUR_ENDINGS = ("-delivery", "-ready", "-gateway-templates")
+"""What containers beside a server's own, and the templates', are called: a server of such a name could pass for one."""
 _INSTANCE = re.compile(r"-u-[0-9a-f]{12}(-data)?$")
 """How a user's instance of a server, and its volume, are called (docs/contracts.md, section 7)."""
 _HOSTED = frozenset({Runtime.NPX, Runtime.UVX, Runtime.CONTAINERIZED})
