@@ -88,8 +88,8 @@ class DocumentApplier:
     async def _put_in_force(self, document: GatewayDocument, raw: bytes) -> None:
         self._check_for_edge(document)
         removed = await run_in_threadpool(self._store, document, raw)
-        for login, server, key in removed:
-            record_changes(self.audit, login, server, {key: None}, by="stack", address=None)
+        for (login, server), keys in removed.items():
+            record_changes(self.audit, login, server, dict.fromkeys(keys), by="stack", address=None)
         self.live.document = document
         self.in_force = digest(raw)
         await self.feed.refresh()
@@ -128,7 +128,7 @@ class DocumentApplier:
         except DocumentError as error:
             raise InvalidDocument(str(error).split("; ")) from None
 
-    def _store(self, document: GatewayDocument, raw: bytes) -> list[tuple[str, str, str]]:
+    def _store(self, document: GatewayDocument, raw: bytes) -> dict[tuple[str, str], list[str]]:
         now = int(self.clock())
         with self.database.begin() as db:
             apply_users(db, document.users, now)

@@ -69,8 +69,8 @@ def stored_keys(db: Connection, user_id: str, server_id: str) -> dict[str, int]:
     return {row.key: row.updated_at for row in rows}
 
 
-def remove_unusable(db: Connection, usable: Container[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """Delete the values whose login, server and key aren't among `usable`; those that were deleted.
+def remove_unusable(db: Connection, usable: Container[tuple[str, str, str]]) -> dict[tuple[str, str], list[str]]:
+    """Delete the values whose login, server and key aren't among `usable`; login and server to the keys that went.
 
     A server that is removed and one that is later added under its name may be different things: it must not be handed
     what was given to the first.
@@ -80,11 +80,11 @@ def remove_unusable(db: Connection, usable: Container[tuple[str, str, str]]) -> 
             user_values, user_values.c.user_id == users.c.id
         )
     ).all()
-    removed = []
+    removed: dict[tuple[str, str], list[str]] = {}
     for login, user_id, server, key in rows:
         if (login, server, key) not in usable:
             _delete(db, Place(user_id, server, key))
-            removed.append((login, server, key))
+            removed.setdefault((login, server), []).append(key)
     return removed
 
 
