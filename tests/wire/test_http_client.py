@@ -6,7 +6,15 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from mcp_wire.http_client import AddressRefused, Pool, Target, TooManyConnections, UpstreamError, request_head
+from mcp_wire.http_client import (
+    AddressRefused,
+    NoConnection,
+    Pool,
+    Target,
+    TooManyConnections,
+    UpstreamError,
+    request_head,
+)
 
 
 class Answer:
@@ -211,3 +219,35 @@ async def test_a_server_cannot_fill_the_memory_with_what_is_no_body(text: bytes)
         answer = Answer()
         Pool(Target("127.0.0.1", port)).send(GET, answer)
         assert isinstance(await asyncio.wait_for(answer.ended, 2), UpstreamError)
+
+
+async def test_a_pool_that_was_shut_opens_no_connection_for_a_request_that_met_a_stale_one() -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        pool = Pool(Target("127.0.0.1", int(server.sockets[0].getsockname()[1])))
+        await ask(pool)
+        answer = Answer()
+        pool.send(GET, answer, repeatable=True)
+        pool.shut()
+        assert isinstance(await asyncio.wait_for(answer.ended, 5), NoConnection)
+    assert connections == 1
+
+
+async def test_a_connection_that_is_refused_is_told_from_one_that_finds_no_way() -> None:
+    async with Upstream(OK) as port:
+        pass
+    for host, refused in (("127.0.0.1", True), ("127.255.255.255", False)):
+        answer = Answer()
+        Pool(Target(host, port)).send(GET, answer)
+        error = await asyncio.wait_for(answer.ended, 5)
+        assert isinstance(error, NoConnection)
+        assert error.refused is refused

@@ -28,7 +28,14 @@ class AddressRefused(UpstreamError):
 
 
 class NoConnection(UpstreamError):
-    """No connection could be made: nothing of the request was sent, or it may be sent again."""
+    """No connection could be made: nothing of the request was sent, or it may be sent again.
+
+    `refused` says that the other side is there and nothing listens.
+    """
+
+    def __init__(self, message: str, *, refused: bool = False):
+        super().__init__(message)
+        self.refused = refused
 
 
 class TooManyConnections(UpstreamError):

@@ -78,8 +78,16 @@ def request_head(method: bytes, target: bytes, headers: Iterable[tuple[bytes, by
 class Pool:
     """Connections to one target: the one used last is used next, so that the others may age and be closed."""
 
-    def __init__(self, target: Target, *, max_connections: int = MAX_CONNECTIONS, idle_seconds: float = IDLE_SECONDS):
+    def __init__(
+        self,
+        target: Target,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+        idle_seconds: float = IDLE_SECONDS,
+        connect_seconds: float = CONNECT_SECONDS,
+    ):
         self.target = target
+        self._connect_seconds = connect_seconds
         self._max = max_connections
         self._idle_seconds = idle_seconds
         self._idle: deque[Connection] = deque()
@@ -148,14 +156,15 @@ class Pool:
 
     async def _open_for(self, call: Call) -> None:
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(self._connect_seconds):
                 connection = await self._connect()
         except UpstreamError as error:
             call.fail(error)
         except TimeoutError:
-            call.fail(NoConnection(f"the upstream accepted no connection within {CONNECT_SECONDS:.0f} s"))
+            call.fail(NoConnection(f"the upstream accepted no connection within {self._connect_seconds:.0f} s"))
         except OSError as error:
-            call.fail(NoConnection(f"no connection to the upstream: {error}"))
+            refused = isinstance(error, ConnectionRefusedError)
+            call.fail(NoConnection(f"no connection to the upstream: {error}", refused=refused))
         else:
             self._open.add(connection)
             if call.sink is None:

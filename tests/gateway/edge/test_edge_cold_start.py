@@ -352,3 +352,49 @@ def test_each_worker_reports_for_itself(tmp_path: Path) -> None:
         for _ in range(200):
             homes.call()
         homes.fleet.wait_for(lambda: len({report["worker"] for report in workers}) == 2)
+
+
+NOWHERE = "http://127.255.255.255:9/mcp"
+"""No connection can be made there, and none is refused: as from an edge that isn't on the instance's network yet."""
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_way_that_opens_in_a_moment_is_waited_for(homes: Homes, method: str) -> None:
+    homes.fleet.publish({ALICE: NOWHERE})
+    thread, replies = in_background(lambda: homes.call(PING if method == "POST" else None, method=method))
+    time.sleep(0.2)
+    home = homes.open(ALICE)
+    homes.fleet.publish({ALICE: home.url})
+    thread.join(10)
+    assert replies[0].status == 200
+    assert len(home.requests) == 1
+    assert homes.fleet.starts == []
+
+
+def test_an_instance_without_a_way_is_reported_in_the_end(homes: Homes) -> None:
+    homes.fleet.start = homes.launch
+    homes.fleet.publish({ALICE: NOWHERE})
+    assert homes.call(None, method="GET").status == 502
+    assert homes.fleet.starts == []
+    homes.fleet.publish({BOB: NOWHERE})
+    assert homes.call(PAY, "sub-bob").json()["result"]["home"] == list(BOB)
+    assert [start["failed"] for start in homes.fleet.starts] == [NOWHERE]
+
+
+def test_the_servers_time_begins_when_the_wait_ends(homes: Homes) -> None:
+    homes.world.publish(lambda document: document["servers"][3]["limits"].update({"answerSeconds": 1}))
+    go_on = threading.Event()
+
+    def slow(handler: BaseHTTPRequestHandler, seen: Seen) -> None:
+        go_on.wait(20)
+
+    def launch(request: dict[str, Any]) -> StartAnswer:
+        time.sleep(2.5)
+        home = homes.open(ALICE)
+        home.behaviour = slow
+        return 200, {"url": home.url}
+
+    homes.fleet.start = launch
+    assert homes.call().status == 504
+    assert [len(home.requests) for home in homes.all] == [1]
+    go_on.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -23,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 TABLE_SECONDS = 5.0
 """How long a call waits for the first table of instances."""
+WAY_SECONDS = 0.5
+WAY_TRIES = 4
+"""An edge that has just started is joined to instances' networks one after the other: how long until a try is made
+again, and how many are, before an instance is called unreachable."""
 _START_MARGIN_SECONDS = 10.0
 
 
@@ -41,7 +46,18 @@ class InstanceCall(McpCall):
     What waits is judged anew, from the request's head on, when another document is put in force.
     """
 
-    __slots__ = ("_again", "_call_off", "_failed", "_issuer", "_request", "_table", "_use", "_ways", "instance")
+    __slots__ = (
+        "_again",
+        "_call_off",
+        "_failed",
+        "_issuer",
+        "_request",
+        "_table",
+        "_tries",
+        "_use",
+        "_ways",
+        "instance",
+    )
 
     _ways: Ways
     _request: Request
@@ -57,6 +73,7 @@ class InstanceCall(McpCall):
         self._call_off: Callable[[], None] | None = None
         self._failed: str | None = None
         self._table = False
+        self._tries = 0
         self._use: Use | None = None
         self.instance: Instance | None = None
         self.active.add(self)
@@ -110,15 +127,24 @@ class InstanceCall(McpCall):
         """Send the call once more where no connection could be made; any failure makes the instance suspect."""
         instance, self.instance = self.instance, None
         self.call = None
-        if instance is not None:
+        if instance is None or not isinstance(error, NoConnection):
+            if instance is not None:
+                instance.suspect = True
+            super().on_failure(error)
+            return
+        logger.info("instance of %s: %s", self.caller.route.id, error)
+        self._tries += 1
+        if self._ways.instances.warm.get(instance.key) is not instance and self._tries < WAY_TRIES:
+            self._guarded(self._find)
+        elif not error.refused and self._tries < WAY_TRIES:
+            self._try_later()
+        else:
             instance.suspect = True
-            if isinstance(error, NoConnection) and self.http_method == "POST" and self._failed is None:
-                logger.info("instance of %s: %s", self.caller.route.id, error)
+            if self.http_method == "POST" and self._failed is None:
                 self._failed = instance.url
-                is_known = self._ways.instances.warm.get(instance.key) is instance
-                self._guarded(lambda: self._start(instance.url) if is_known else self._find())
-                return
-        super().on_failure(error)
+                self._guarded(lambda: self._start(instance.url))
+            else:
+                super().on_failure(error)
 
     def timed_out(self) -> None:
         """Give up the wait, or the answer."""
@@ -162,6 +188,14 @@ class InstanceCall(McpCall):
         self._wait(START_SECONDS + _START_MARGIN_SECONDS)
         self._call_off = self._ways.starts.ask(self._key, failed, self._told)
 
+    def _try_later(self) -> None:
+        def again() -> None:
+            self._call_off = None
+            self._guarded(self._find)
+
+        self._wait(_START_MARGIN_SECONDS)
+        self._call_off = asyncio.get_running_loop().call_later(WAY_SECONDS, again).cancel
+
     def _wait(self, seconds: float) -> None:
         self.deadline = time.monotonic() + seconds
         self.exchange.on_disconnect = self.disconnected
@@ -190,11 +224,11 @@ class InstanceCall(McpCall):
         elif self.caller.session is not None and outcome.url != self._failed:
             self.replace(answers.session_not_found(self._id))
         else:
-            self.deadline = time.monotonic() + self.caller.route.answer_seconds
             self._carry(outcome)
 
     def _carry(self, instance: Instance) -> None:
         self.instance = instance
+        self.deadline = time.monotonic() + self.caller.route.answer_seconds
         if self._use is None and self.http_method == "POST":
             self._use = use = self._ways.instances.used(instance)
             use.open += 1

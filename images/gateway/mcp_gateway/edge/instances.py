@@ -16,6 +16,9 @@ from mcp_wire.http_client import Pool, Target
 from mcp_gateway.documents.fields import Fields
 from mcp_gateway.edge.document import DocumentError, Upstream, upstream_at
 
+CONNECT_SECONDS = 2.0
+"""An instance is on the same machine, or there is no way to it yet."""
+
 Key = tuple[str, str]
 """Server's id and subject."""
 
@@ -46,7 +49,7 @@ class Instance:
         self.use = use
         self.since = 0.0
         self.suspect = False
-        self.pool = Pool(Target(upstream.name, upstream.port))
+        self.pool = Pool(Target(upstream.name, upstream.port), connect_seconds=CONNECT_SECONDS)
 
 
 class Instances:
