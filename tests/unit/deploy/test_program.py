@@ -111,6 +111,22 @@ def test_templates_name_images_by_the_ids_that_the_engine_gave(resources: dict[s
     assert {each["id"] for each in found["servers"]} == {"desk", "notes"}
 
 
+def test_a_stack_shows_each_kind_of_server_as_a_component(resources: dict[str, Recorded]) -> None:
+    assert {
+        "Gateway gateway",
+        "MultiUserServer time",
+        "SingleUserServer notes",
+        "SingleUserServer desk",
+        "RemoteServer far",
+        "Templates templates",
+        "Configuration configuration",
+    } <= set(resources)
+
+
+def test_the_launcher_has_time_to_remove_all_instances(resources: dict[str, Recorded]) -> None:
+    assert resources["Container mcp-test-gateway-launcher"].inputs["destroyGraceSeconds"] == 90
+
+
 def test_images_of_single_user_servers_are_there_before_anybody_uses_them(resources: dict[str, Recorded]) -> None:
     assert "RemoteImage example.org/desk:2.0" in resources
     assert any(name.startswith("Image mcp-hosting/npx-notes-1-0-0:") for name in resources)
