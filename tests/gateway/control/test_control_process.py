@@ -165,7 +165,7 @@ def test_a_wrong_key_file_is_told_in_one_line(running: Running, tmp_path: Path) 
     _, err = failed.process.communicate(timeout=40)
     assert failed.process.returncode == 1
     assert err.count("\n") == 1
-    assert "restore the right key file" in err
+    assert "restore the key file that belongs to it" in err
 
 
 def test_a_delivery_that_nobody_takes_says_so(tmp_path: Path) -> None:

@@ -178,14 +178,22 @@ def _kid(tokens: dict[str, str]) -> str:
     [
         {"access": EVERYONE, "userValues": {"bob": {"X-Api-Key": "spaced "}}, "userSettings": [setting("X-Api-Key")]},
         {"access": EVERYONE, "userSettings": [setting("X-Mcp-User")]},
+        {"access": EVERYONE | {"everyone": False, "users": ["carol"]}, "userSettings": [setting("X-Mcp-User")]},
         {"id": "under_score", "path": "/mcp-connect/under_score"},
     ],
-    ids=["a value with a blank at its end", "a header of the edge's own", "an id that the edge doesn't take"],
+    ids=[
+        "a value with a blank at its end",
+        "a header of the edge's own",
+        "the same, not for the first user",
+        "an id that the edge doesn't take",
+    ],
 )
 async def test_what_the_edge_would_refuse_is_not_acknowledged_as_done(site: Site, change: dict[str, object]) -> None:
     """The edge would keep its last document, and a user who is removed by the same deploy would stay."""
     before = await site.edge()
-    problems = await site.deliver(gateway_document(servers=[server("time") | change], users=[user("bob")]))
+    problems = await site.deliver(
+        gateway_document(servers=[server("time") | change], users=[user("bob"), user("carol")])
+    )
     assert len(problems) == 1
     assert problems[0].startswith("servers[0].")
     assert await site.edge() == before

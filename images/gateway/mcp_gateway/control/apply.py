@@ -120,7 +120,7 @@ class DocumentApplier:
                     for setting in server.user_settings
                 }
                 for server in document.servers
-                for user in document.users[:1]
+                if (user := next(filter(server.access.admits, document.users), None)) is not None
             },
         )
         try:
