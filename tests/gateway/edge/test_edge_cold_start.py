@@ -75,6 +75,23 @@ def test_many_first_calls_are_one_start_for_each_user(homes: Homes) -> None:
     assert (len(homes.of(ALICE)), len(homes.of(BOB))) == (1, 1)
 
 
+def test_only_so_many_calls_wait_for_one_instance(homes: Homes) -> None:
+    homes.warm(BOB)
+    since = homes.world.audited()
+    held = Held(homes)
+    replies: list[Reply] = []
+    caller = threading.Thread(target=lambda: replies.extend(at_once(130, lambda number: homes.call())))
+    caller.start()
+    refused = homes.world.audit(since + 30)[since:]
+    assert {record["refused"] for record in refused} == {"no instance: limit"}
+    assert homes.call(PING, "sub-bob").status == 200
+    held.go.set()
+    caller.join(20)
+    assert sorted("result" in reply.json() for reply in replies) == [False] * 30 + [True] * 100
+    assert {reply.headers["Retry-After"] for reply in replies if "error" in reply.json()} == {"2"}
+    assert len(homes.fleet.starts) == 1
+
+
 def test_other_requests_go_on_while_a_start_is_held(homes: Homes) -> None:
     homes.warm(BOB)
     held = Held(homes)

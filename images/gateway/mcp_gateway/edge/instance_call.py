@@ -18,7 +18,7 @@ from mcp_gateway.edge.call import Caller, McpCall, request_data
 from mcp_gateway.edge.document import Upstream
 from mcp_gateway.edge.instances import Instance, Instances, Key, Use
 from mcp_gateway.edge.missing import missing_values
-from mcp_gateway.edge.starting import AWAY, START_SECONDS, STATUSES, Outcome, Refused, Starts
+from mcp_gateway.edge.starting import AWAY, FULL, START_SECONDS, STATUSES, Outcome, Refused, Starts
 
 logger = logging.getLogger(__name__)
 
@@ -218,7 +218,7 @@ class InstanceCall(McpCall):
 
     def _go_on(self, outcome: Outcome) -> None:
         if isinstance(outcome, Refused):
-            if self._failed is not None and outcome is not AWAY:
+            if self._failed is not None and outcome.code != "unavailable" and outcome is not FULL:
                 self._ways.instances.lose(self._key, self._failed)
             self.replace(self._refusal(outcome))
         elif self.caller.session is not None and outcome.url != self._failed:

@@ -19,7 +19,9 @@ logger = logging.getLogger(__name__)
 
 START_SECONDS = 660.0
 """The longest start that a stack may allow is 600 s; the control side gives up by itself before this."""
-AWAY_RETRY_SECONDS = 2
+RETRY_SECONDS = 2
+MAX_WAITING = 100
+"""Calls that may wait for one instance: each holds its body, and a user could send many."""
 MESSAGE_LENGTH = 4000
 
 STATUSES = {"values-missing": 403, "unknown": 404, "limit": 429, "start-failed": 502, "unavailable": 503}
@@ -36,7 +38,8 @@ class Refused:
     missing: tuple[str, ...] = ()
 
 
-AWAY = Refused("unavailable", "The server can't be started just now. Try again in a moment.", AWAY_RETRY_SECONDS)
+AWAY = Refused("unavailable", "The server can't be started just now. Try again in a moment.", RETRY_SECONDS)
+FULL = Refused("limit", "Too many calls wait for this server to start. Try again in a moment.", RETRY_SECONDS)
 
 Outcome = Instance | Refused
 Told = Callable[[Outcome], None]
@@ -71,10 +74,16 @@ class Starts:
         `failed` is the URL that couldn't be reached.
         """
         waiting = _Waiting(told, failed)
+        start = self._under_way.get(key)
+        if start is not None and len(start.waiting) >= MAX_WAITING:
+            return asyncio.get_running_loop().call_soon(told, FULL).cancel
         self._join(key, waiting)
 
         def call_off() -> None:
             waiting.told = None
+            start = self._under_way.get(key)
+            if start is not None and waiting in start.waiting:
+                start.waiting.remove(waiting)
 
         return call_off
 
