@@ -259,3 +259,35 @@ def test_a_sweep_removes_what_carries_the_stacks_label_and_nothing_else(capsys: 
         for name in left():
             subprocess.run(["docker", "network", "rm", name], capture_output=True)
             subprocess.run(["docker", "volume", "rm", name], capture_output=True)
+
+
+@pytest.mark.docker
+def test_a_sweep_removes_an_instance_that_a_dead_launcher_left_and_keeps_its_data(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stack = f"sweep-{secrets.token_hex(4)}"
+    name, image = f"mcp-{stack}-notes-u-0123456789ab", f"mcp-sweep-empty:{stack}"
+
+    def docker(*arguments: str, stdin: bytes = b"") -> str:
+        return subprocess.run(["docker", *arguments], check=True, capture_output=True, input=stdin).stdout.decode()
+
+    def labels(role: str) -> list[str]:
+        return ["--label", f"mcp-hosting.stack={stack}", "--label", f"mcp-hosting.role={role}"]
+
+    try:
+        docker("import", "-", image, stdin=bytes(10240))
+        docker("network", "create", "--internal", *labels("instance"), name)
+        docker("volume", "create", *labels("data"), f"{name}-data")
+        docker(
+            *("create", "--name", name, "--network", name, "--volume", f"{name}-data:/data"),
+            *(*labels("instance"), image, "/bin/none"),
+        )
+        sweep.sweep(Console(), os.environ, stack, purge=False)
+        assert name not in docker("ps", "--all", "--format", "{{.Names}}").split()
+        assert name not in docker("network", "ls", "--format", "{{.Name}}").split()
+        assert f"{name}-data" in docker("volume", "ls", "--quiet").split()
+        assert f"users' data    kept {name}-data (PURGE=1 removes them)" in capsys.readouterr().err
+    finally:
+        for command in (["rm", "--force", name], ["network", "rm", name], ["volume", "rm", f"{name}-data"]):
+            subprocess.run(["docker", *command], capture_output=True)
+        subprocess.run(["docker", "image", "rm", image], capture_output=True)
