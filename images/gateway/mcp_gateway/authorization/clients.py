@@ -61,6 +61,28 @@ def find_registered(db: Connection, client_id: str) -> Client | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RegisteredClient:
+    """A client that registered itself, as administrators see it listed. Times are seconds since 1970."""
+
+    id: str
+    name: str
+    redirect_uris: tuple[str, ...]
+    created_at: int
+    used_at: int | None
+
+
+def list_registered(db: Connection) -> list[RegisteredClient]:
+    """The clients that registered themselves, newest first."""
+    rows = db.execute(select(clients).order_by(clients.c.created_at.desc()))
+    return [RegisteredClient(row.id, row.name, tuple(row.redirect_uris), row.created_at, row.used_at) for row in rows]
+
+
+def delete_client(db: Connection, client_id: str) -> None:
+    """Forget a client that registered itself: it has to register again."""
+    db.execute(clients.delete().where(clients.c.id == client_id))
+
+
 def mark_client_used(db: Connection, client_id: str, now: int) -> None:
     """Record that a client got a token, so that it is kept."""
     db.execute(clients.update().where(clients.c.id == client_id).values(used_at=now))

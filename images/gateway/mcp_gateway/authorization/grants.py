@@ -13,7 +13,7 @@ from mcp_gateway.state.schema import access_tokens, authorization_codes, consent
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One grant; its id is the `fam` claim of its tokens."""
+    """One grant; its id is the `fam` claim of its tokens. `used_at` is when it last gave one."""
 
     id: str
     subject: str
@@ -24,6 +24,7 @@ class Grant:
     scope: str
     created_at: int
     expires_at: int
+    used_at: int | None
     revoked: bool
 
 
@@ -54,13 +55,16 @@ def find_grant(db: Connection, grant_id: str) -> Grant:
 
 def list_grants(db: Connection, subject: str, now: int) -> list[Grant]:
     """A user's grants that are in use, newest first."""
-    return _find(
-        db,
-        (grants.c.user_id == subject)
-        & grants.c.used_at.is_not(None)
-        & grants.c.revoked_at.is_(None)
-        & (grants.c.expires_at > now),
-    )
+    return _find(db, (grants.c.user_id == subject) & _in_use(now))
+
+
+def grants_in_use(db: Connection, now: int) -> list[Grant]:
+    """Every user's grants that are in use, newest first."""
+    return _find(db, _in_use(now))
+
+
+def _in_use(now: int) -> ColumnElement[bool]:
+    return grants.c.used_at.is_not(None) & grants.c.revoked_at.is_(None) & (grants.c.expires_at > now)
 
 
 def _find(db: Connection, condition: ColumnElement[bool]) -> list[Grant]:
@@ -81,6 +85,7 @@ def _find(db: Connection, condition: ColumnElement[bool]) -> list[Grant]:
             scope=row.scope,
             created_at=row.created_at,
             expires_at=row.expires_at,
+            used_at=row.used_at,
             revoked=row.revoked_at is not None,
         )
         for row in rows
@@ -104,6 +109,18 @@ def forget_client(db: Connection, subject: str, client_id: str, now: int) -> Non
     """A user takes back everything that a client was allowed, the remembered consents included."""
     revoke_grants(db, (grants.c.user_id == subject) & (grants.c.client_id == client_id), now)
     db.execute(consents.delete().where(consents.c.user_id == subject, consents.c.client_id == client_id))
+
+
+def forget_everything(db: Connection, subject: str, now: int) -> None:
+    """Take back everything that a user has allowed any client, the remembered consents included."""
+    revoke_grants(db, grants.c.user_id == subject, now)
+    db.execute(consents.delete().where(consents.c.user_id == subject))
+
+
+def forget_client_of_all(db: Connection, client_id: str, now: int) -> None:
+    """Take back everything that anyone has allowed a client, the remembered consents included."""
+    revoke_grants(db, grants.c.client_id == client_id, now)
+    db.execute(consents.delete().where(consents.c.client_id == client_id))
 
 
 def end_what_is_not_usable(db: Connection, usable: Callable[[str, str], bool], now: int) -> None:

@@ -15,6 +15,8 @@ class Live:
 
     keys: Sequence[SigningKey] = field(repr=False)
     document: GatewayDocument | None = None
+    refused: tuple[str, ...] = ()
+    """What was wrong with the document that was delivered last, if it isn't in force."""
 
     @property
     def current(self) -> GatewayDocument:

@@ -12,7 +12,7 @@ from joserfc.jwk import OctKey
 from mcp_gateway.state.opaque import secret_hash
 
 FORM_SECONDS: Final = 600
-"""How long a form may stay open before it has to be loaded again."""
+"""How long a form may stay open before it has to be loaded again, unless it says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +21,9 @@ class FormTokens:
 
     key: bytes = field(repr=False)
 
-    def make(self, purpose: str, binding: str, now: float, **content: str) -> str:
-        """A token for one purpose, bound to the secret value of a cookie."""
-        claims = {**content, "for": purpose, "by": secret_hash(binding), "exp": int(now) + FORM_SECONDS}
+    def make(self, purpose: str, binding: str, now: float, *, seconds: int = FORM_SECONDS, **content: str) -> str:
+        """A token for one purpose, bound to the secret value of a cookie, for so many seconds."""
+        claims = {**content, "for": purpose, "by": secret_hash(binding), "exp": int(now) + seconds}
         return jwt.encode({"alg": "HS256"}, claims, OctKey.import_key(self.key))
 
     def read(self, token: str, purpose: str, binding: str, now: float) -> dict[str, str] | None:

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -120,3 +120,18 @@ def end_session(db: Connection, subject: str, session_id: str) -> None:
     db.execute(
         browser_sessions.delete().where(browser_sessions.c.user_id == subject, browser_sessions.c.id == session_id)
     )
+
+
+def end_other_sessions(db: Connection, subject: str, kept: str) -> None:
+    """End every session of a user but the one with this id."""
+    db.execute(browser_sessions.delete().where(browser_sessions.c.user_id == subject, browser_sessions.c.id != kept))
+
+
+def count_sessions(db: Connection, now: int) -> dict[str, int]:
+    """How many sessions each user has, by subject."""
+    rows = db.execute(
+        select(browser_sessions.c.user_id, func.count().label("sessions"))
+        .where(browser_sessions.c.expires_at > now)
+        .group_by(browser_sessions.c.user_id)
+    )
+    return {row.user_id: row.sessions for row in rows}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
@@ -36,13 +37,14 @@ from mcp_gateway.state.opaque import new_secret
 
 AUTHORIZE_PATH = "/oauth/authorize"
 _NO_STORE = {"Cache-Control": "no-store"}
+_PAGE = re.compile(r"/account|/admin(/[a-z]+)?|/servers/[a-z0-9][a-z0-9._-]{0,62}(/delete)?")
 
 
 def safe_onward(onward: str) -> str:
     """Where to go after signing in: an authorization request or a page of ours; anything else is the start page."""
     # Browsers drop tabs and line breaks from URLs and take a backslash for a slash.
     plain = onward.isascii() and onward.isprintable() and "\\" not in onward
-    if plain and (onward.startswith(f"{AUTHORIZE_PATH}?") or onward == "/account"):
+    if plain and (onward.startswith(f"{AUTHORIZE_PATH}?") or _PAGE.fullmatch(onward)):
         return onward
     return "/"
 
