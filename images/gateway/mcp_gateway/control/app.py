@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,12 @@ from mcp_gateway.control.key_rotation import KeyRotationHandler
 from mcp_gateway.control.live import Live
 from mcp_gateway.control.upkeep import Upkeep
 from mcp_gateway.documents.edge import RESOURCE_METADATA_PATH
+from mcp_gateway.instances.attendance import Attendance
+from mcp_gateway.instances.following import Following
+from mcp_gateway.instances.handlers import InstanceHandlers
+from mcp_gateway.instances.launcher import Launcher
+from mcp_gateway.instances.owners import Owners
+from mcp_gateway.instances.service import Instances
 from mcp_gateway.login.form_tokens import FormTokens
 from mcp_gateway.login.sign_in import SignInHandler
 from mcp_gateway.login.visitors import Visitors
@@ -43,6 +50,9 @@ from mcp_gateway.state.database import Database
 from mcp_gateway.state.envelope import Envelope, kept_random_secret
 from mcp_gateway.state.rotation import KeyRotation
 from mcp_gateway.state.signing_keys import rotate_signing_keys
+
+LAUNCHER_SOCKET: Final = Path("/run/launcher/launcher.sock")
+"""Where the launcher listens (docs/contracts.md, section 8)."""
 
 _WITHOUT_DOCUMENT: Final = ("/healthz", "/internal/", "/static/")
 
@@ -55,6 +65,9 @@ class ControlSide:
     applier: DocumentApplier
     feed: EdgeFeed
     upkeep: Upkeep
+    instances: Instances
+    attendance: Attendance
+    following: Following
     live: Live = field(repr=False)
 
 
@@ -89,6 +102,8 @@ def build_control_side(
     envelope: Envelope,
     delivery: Path,
     clock: Callable[[], float],
+    launcher: Path = LAUNCHER_SOCKET,
+    monotonic: Callable[[], float] = time.monotonic,
     audit: AuditLog | None = None,
     fetch: GuardedFetch | None = None,
 ) -> ControlSide:
@@ -97,6 +112,7 @@ def build_control_side(
         keys = rotate_signing_keys(db, envelope, int(clock()))
         session_key = kept_random_secret(db, envelope, "edge-session-key")
         form_key = kept_random_secret(db, envelope, "form-key")
+        revision_key = kept_random_secret(db, envelope, "instance-revision-key")
     live, audit, pages = Live(keys), audit or AuditLog(clock), Pages()
     forms = FormTokens(hashlib.sha256(b"forms" + form_key).digest())
     feed = EdgeFeed(live, database, envelope, session_key, clock)
@@ -108,6 +124,9 @@ def build_control_side(
     sign_in = SignInHandler(live, database, visitors, forms, pages, audit, clock)
     account = AccountHandler(live, database, feed, visitors, forms, pages, audit, clock)
     key_rotation = KeyRotationHandler(KeyRotation(database, envelope), audit, clock)
+    owners = Owners(live, database, envelope, revision_key)
+    instances = Instances(owners, Launcher(launcher), audit, clock, monotonic)
+    instance_handlers = InstanceHandlers(instances)
     if envelope.provider.rotating:
         audit.record("key-rotation-unfinished", remedy="`make rotate-keys` goes on with it")
 
@@ -125,6 +144,9 @@ def build_control_side(
     routes = [
         Route("/healthz", healthz),
         Route("/internal/edge", feed.handle),
+        Route("/internal/instances", instance_handlers.table),
+        Route("/internal/instances/start", instance_handlers.start, methods=["POST"]),
+        Route("/internal/instances/active", instance_handlers.active, methods=["POST"]),
         Route("/internal/rotate-keys", key_rotation.handle, methods=["POST"]),
         Route(f"{RESOURCE_METADATA_PATH}/mcp-connect/{{server}}", metadata.resource),
         Route("/.well-known/oauth-authorization-server", metadata.server),
@@ -150,4 +172,5 @@ def build_control_side(
     )
     app.router.redirect_slashes = False
     applier = DocumentApplier(delivery, live, database, envelope, feed, audit, clock)
-    return ControlSide(app, applier, feed, Upkeep(live, database, envelope, feed, clock), live)
+    upkeep = Upkeep(live, database, envelope, feed, clock)
+    return ControlSide(app, applier, feed, upkeep, instances, Attendance(instances), Following(instances), live)

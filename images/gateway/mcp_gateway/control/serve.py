@@ -14,7 +14,7 @@ from types import FrameType
 import uvicorn
 from sqlalchemy.exc import OperationalError
 
-from mcp_gateway.control.app import ControlSide, build_control_side
+from mcp_gateway.control.app import LAUNCHER_SOCKET, ControlSide, build_control_side
 from mcp_gateway.control.upkeep import POLL_SECONDS, UPKEEP_SECONDS, repeat
 from mcp_gateway.state.database import Database, open_database
 from mcp_gateway.state.envelope import Envelope, has_data_keys, open_envelope
@@ -77,12 +77,15 @@ async def serve(control: ControlSide, listener: socket.socket) -> None:
 
     async def stop() -> None:
         await server.stopping.wait()
+        control.instances.roster.stop()
         await control.feed.stop()
 
     background = [
         asyncio.create_task(stop()),
         asyncio.create_task(repeat(control.applier.poll, POLL_SECONDS)),
         asyncio.create_task(repeat(control.upkeep.run_once, UPKEEP_SECONDS)),
+        asyncio.create_task(control.following.run()),
+        asyncio.create_task(control.attendance.run()),
     ]
     try:
         await server.serve(sockets=[listener])
@@ -90,6 +93,7 @@ async def serve(control: ControlSide, listener: socket.socket) -> None:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+        await control.attendance.close()
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -100,6 +104,7 @@ def run(arguments: list[str] | None = None) -> int:
     parser.add_argument("--key-file", type=Path, default=Path("/keys/master.key"), help="the key that encrypts secrets")
     parser.add_argument("--delivery", type=Path, default=Path("/delivery"), help="folder that documents arrive in")
     parser.add_argument("--socket", type=Path, default=Path("/run/gateway/control.sock"), help="where to listen")
+    parser.add_argument("--launcher", type=Path, default=LAUNCHER_SOCKET, help="the launcher's socket")
     options = parser.parse_args(arguments)
     url_file: Path | None = options.database_url_file
     # A URL may hold a password, so it comes in a file: arguments and environment can be read by others.
@@ -115,7 +120,13 @@ def run(arguments: list[str] | None = None) -> int:
         return 1
 
     async def main() -> None:
-        control = build_control_side(database=database, envelope=envelope, delivery=options.delivery, clock=time.time)
+        control = build_control_side(
+            database=database,
+            envelope=envelope,
+            delivery=options.delivery,
+            launcher=options.launcher,
+            clock=time.time,
+        )
         await serve(control, bind_socket(options.socket))
 
     import uvloop
