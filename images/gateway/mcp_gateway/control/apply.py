@@ -81,6 +81,7 @@ class DocumentApplier:
             except InvalidDocument as error:
                 problems = error.problems
                 self.audit.record("document-refused", digest=digest(raw), problems="; ".join(problems))
+        self.live.refused = tuple(problems)
         acknowledge(self.folder, digest(raw), problems)
         # Last, so that a document is tried again when the database or the folder failed.
         self.seen = state
