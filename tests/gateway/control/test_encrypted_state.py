@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from cryptography.exceptions import InvalidTag
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey
+from mcp_gateway import state
 from mcp_gateway.control.serve import open_state
 from mcp_gateway.documents.gateway import LONGEST_ACCESS_SECONDS
 from mcp_gateway.state.database import SCHEMA_REVISION, open_database
@@ -20,11 +23,12 @@ from mcp_gateway.state.envelope import DataKeys, Envelope, read_secret, write_se
 from mcp_gateway.state.key_provider import KeyFile, KeyUnavailable, open_key_file
 from mcp_gateway.state.schema import metadata, secret_values, signing_keys
 from mcp_gateway.state.signing_keys import ROTATE_AFTER, SigningKey, active_key, retired
-from sqlalchemy import select, text
+from sqlalchemy import inspect, select, text
 
 from tests.gateway.control.control_site import Site, gateway_document, server
 from tests.gateway.rules import rule
 
+MIGRATIONS = Path(str(state.__file__)).parent / "migrations"
 DATA_KEY = "00000000-0000-4000-8000-000000000001"
 ENVELOPE = Envelope(DataKeys({DATA_KEY: b"k" * 32}, DATA_KEY), KeyFile(Path("unused"), (b"m" * 32,)))
 
@@ -38,6 +42,23 @@ def test_the_migrations_make_the_schema(tmp_path: Path) -> None:
         assert db.execute(text("PRAGMA foreign_keys")).scalar() == 1
     database.close()
     open_database(f"sqlite:///{tmp_path / 'a.db'}").close()
+
+
+def test_a_database_of_the_first_schema_is_brought_up_to_date_with_what_is_in_it(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'a.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.begin() as db:
+        config.attributes["connection"] = db
+        command.downgrade(config, "0001")
+        assert not inspect(db).has_table("user_values")
+        db.execute(secret_values.insert().values(name="kept", value=b"sealed"))
+    database.close()
+    database = open_database(f"sqlite:///{tmp_path / 'a.db'}")
+    with database.begin() as db:
+        assert compare_metadata(MigrationContext.configure(db), metadata) == []
+        assert db.execute(select(secret_values.c.value)).scalar_one() == b"sealed"
+    database.close()
 
 
 @rule(53)

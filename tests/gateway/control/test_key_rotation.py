@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -249,6 +250,7 @@ def test_a_crash_at_any_point_loses_nothing_and_a_second_rotation_ends_it(tmp_pa
         assert len(envelope.keys.by_id) == 1
         assert former_file not in state.key_file.read_bytes()
         assert not envelope.provider.rotating
+        assert list(folder.glob("master.key*")) == [state.key_file]
         state.close()
         if ended:
             assert len(points) == len(passed) > 20
@@ -289,6 +291,36 @@ def test_a_value_that_does_not_open_stops_it_and_the_former_keys_stay(state: Sta
         db.execute(schema.secret_values.delete().where(schema.secret_values.c.name == "moved here"))
     rotate(database, envelope)
     state.check()
+
+
+@rule(53)
+def test_the_former_key_stays_while_the_database_is_not_durable(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut the database may be what it was before, and then needs that key."""
+    database, envelope = state.open()
+    former = state.key_file.read_bytes()
+    with monkeypatch.context() as busy:
+        busy.setattr(Database, "settle", lambda self: False)
+        with pytest.raises(RotationStopped, match="Rotate again"):
+            rotate(database, envelope)
+    assert state.key_file.read_bytes()[32:] == former
+    state.check()
+    rotate(database, envelope)
+    assert len(state.key_file.read_bytes()) == 32
+    state.check()
+
+
+def test_a_reader_that_holds_the_log_is_noticed(state: State) -> None:
+    database, envelope = state.open()
+    with contextlib.closing(sqlite3.connect(state.folder / "gateway.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM users").fetchone()
+        with database.begin() as db:
+            write_secret(db, envelope, "another", b"value")
+        with contextlib.closing(database.engine.raw_connection()) as impatient:
+            impatient.cursor().execute("PRAGMA busy_timeout=1")
+        assert not database.settle()
+    assert database.settle()
+    assert (state.folder / "gateway.db-wal").stat().st_size == 0
 
 
 async def test_everything_goes_on_while_keys_rotate(site: Site, open_site: Callable[[], Site]) -> None:

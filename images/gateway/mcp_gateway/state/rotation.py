@@ -24,6 +24,9 @@ from mcp_gateway.state.sealed_columns import SEALED_COLUMNS, SealedColumn
 BATCH: Final = 50
 """Values moved in one transaction: a few milliseconds for which another writer waits."""
 
+_TRIES: Final = 6
+"""At making the database durable; each waits for its readers as long as every transaction does."""
+
 
 class RotationStopped(Exception):
     """Rotation can't go on; nothing is lost and the former keys stay. The message says what to do."""
@@ -106,7 +109,7 @@ class KeyRotation:
             db.execute(data_keys.delete().where(data_keys.c.id != current))
         self.envelope.keys = DataKeys({current: self.envelope.keys.by_id[current]}, current)
         # Before the former key goes: after a power cut the database must not need it again.
-        if not self.database.settle():
+        if not any(self.database.settle() for _ in range(_TRIES)):
             raise RotationStopped(
                 "The database is busy: all values are moved, the former key is still in the key file. Rotate again."
             )
