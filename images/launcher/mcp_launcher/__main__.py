@@ -10,14 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mcp_launcher import health, template_file
+from mcp_launcher.board import Board
 from mcp_launcher.engine import Engine, EngineError
+from mcp_launcher.instance_engine import InstanceEngine
 from mcp_launcher.instances import Instances
 from mcp_launcher.interface import CONTROL_UID, SOCKET, Interface
 from mcp_launcher.joins import Joins
 from mcp_launcher.log import write
+from mcp_launcher.placement import Placement
 from mcp_launcher.reading import Reading
+from mcp_launcher.starting import Starter
 from mcp_launcher.template_file import IN_FORCE, TemplateFile
 from mcp_launcher.transport import Transport
+from mcp_launcher.upkeep import Upkeep
 from mcp_launcher.watch import Wake, back_off, follow, run
 
 STACK_BYTES = 512 * 1024
@@ -46,14 +51,17 @@ def main(arguments: list[str]) -> int:
     threading.stack_size(STACK_BYTES)
     write("info", "watching", stack=options.stack)
     transport, wake, joins = Transport(options.socket, options.stack), Wake(), Joins()
-    instances = Instances(transport, joins, wake.set)
-    engine = Engine(transport)
-    _always("templates", TemplateFile(options.templates_path, options.stack).follow, instances.follow_templates)
+    engine, instance_engine, placement = Engine(transport), InstanceEngine(transport), Placement()
+    starter = Starter(instance_engine, placement, joins)
+    board = Board(instance_engine, placement, wake.set)
+    instances = Instances(board, instance_engine, starter)
+    upkeep = Upkeep(transport, board, instance_engine, placement, starter, instances, wake.set)
+    _always("templates", TemplateFile(options.templates_path, options.stack).follow, upkeep.follow_templates)
     _always("events", follow, Engine(transport), wake)
-    _always("loop", run, engine, wake, instances, joins)
-    _always("interface", listen, options.socket_path, instances, Reading(transport, instances))
+    _always("loop", run, engine, wake, upkeep, joins)
+    _always("interface", listen, options.socket_path, instances, Reading(options.stack, instance_engine, instances))
     leaving.wait()
-    _leave(Engine(transport), instances)
+    _leave(Engine(transport), upkeep)
     # Whatever is still under way stands alone, and the next launcher takes it up.
     os._exit(0)
 
@@ -72,11 +80,11 @@ def listen(path: Path, instances: Instances, reading: Reading) -> None:
             time.sleep(back_off(failures))
 
 
-def _leave(engine: Engine, instances: Instances) -> None:
+def _leave(engine: Engine, upkeep: Upkeep) -> None:
     """When the stack's templates were taken away, the stack goes: then its instances go too."""
     try:
         if not engine.observe(anew=False).delivered:
-            instances.leave()
+            upkeep.leave()
     except EngineError as error:
         write("error", "couldn't look before leaving", reason=str(error))
 

@@ -146,7 +146,7 @@ def _instance(name: str, body: Body, key: Key, stack: Templates, known: Known) -
     host = body["HostConfig"]
     amounts, bridged = template.amounts, template.bridge is not None
     with_delivery = bool(host.get("VolumesFrom"))
-    if with_delivery and (bridged or not template.files):
+    if with_delivery and (bridged or not template.files or not known.has(key, f"{name}-delivery")):
         return False
     wanted_host = _limits(amounts.memory_mib, amounts.cpus, amounts.processes) | {
         "NetworkMode": name,

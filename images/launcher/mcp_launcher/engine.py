@@ -87,7 +87,7 @@ class Engine:
                 endpoint = {"IPAMConfig": {"IPv4Address": target.edge_address}}
                 self._post(f"/networks/{target.id}/connect", {"Container": edge.id, "EndpointConfig": endpoint})
             case Disconnect(edge=edge, network=target):
-                self._post(f"/networks/{target.id}/disconnect", {"Container": edge.id, "Force": False})
+                self._disconnect(edge.id, target.id)
             case _:
                 self._post(f"/containers/{action.container.id}/update", {"PidsLimit": action.limit})
                 self._limits[action.container.id] = action.limit
@@ -114,6 +114,14 @@ class Engine:
         finally:
             response.close()
         raise EngineError("the engine closed its events")
+
+    def _disconnect(self, edge: str, target: str) -> None:
+        try:
+            self._post(f"/networks/{target}/disconnect", {"Container": edge, "Force": False})
+        except EngineError as error:
+            # Whoever removes an instance's network takes the edge off it as well.
+            if "is not connected" not in str(error):
+                raise
 
     def _post(self, path: str, body: Mapping[str, Any]) -> None:
         self._transport.exchange(Request(method="POST", path=path, body=body))

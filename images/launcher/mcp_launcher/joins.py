@@ -1,6 +1,7 @@
 """Which networks the edge is on, for those who wait for it."""
 
 import threading
+import time
 from collections.abc import Callable
 
 
@@ -26,6 +27,10 @@ class Joins:
 
     def wait(self, network: str, seconds: float, cancelled: Callable[[], bool]) -> bool:
         """Wait until the edge is on the network; True at once when no edge runs, as it joins when it comes."""
+        until = time.monotonic() + seconds
         with self._changed:
-            self._changed.wait_for(lambda: network in self._joined or not self._edge or cancelled(), seconds)
-            return network in self._joined or not self._edge
+            while (left := until - time.monotonic()) > 0 and not cancelled():
+                if network in self._joined or not self._edge:
+                    return True
+                self._changed.wait(min(0.25, left))
+        return False

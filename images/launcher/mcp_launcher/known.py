@@ -27,6 +27,10 @@ class Known:
         """The instance's network."""
         return next((each for each in self.networks.values() if each.key == key and each.name == name), None)
 
+    def has(self, key: Key, name: str) -> bool:
+        """Whether there is a container of the key of that name."""
+        return any(each.key == key and each.name == name for each in self.owned.values())
+
     def instance(self, identity: str) -> Owned | None:
         """An instance's own container."""
         found = self.owned.get(identity)

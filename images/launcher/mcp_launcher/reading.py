@@ -12,7 +12,7 @@ from mcp_launcher.failure import Failure
 from mcp_launcher.instance_engine import InstanceEngine
 from mcp_launcher.instances import Instances
 from mcp_launcher.owned import Key, Owned
-from mcp_launcher.transport import EngineError, Transport
+from mcp_launcher.transport import EngineError
 
 _MEASURERS = 4
 _INACTIVE = ("total_inactive_file", "inactive_file")
@@ -22,9 +22,9 @@ _INACTIVE = ("total_inactive_file", "inactive_file")
 class Reading:
     """Reads at the engine for the interface. Any thread."""
 
-    def __init__(self, transport: Transport, instances: Instances) -> None:
-        self._engine = InstanceEngine(transport)
-        self._stack = transport.stack
+    def __init__(self, stack: str, engine: InstanceEngine, instances: Instances) -> None:
+        self._engine = engine
+        self._stack = stack
         self._instances = instances
 
     def log(self, key: Key, count: int, *, follow: bool) -> socket.socket | None:

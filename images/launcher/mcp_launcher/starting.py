@@ -18,7 +18,7 @@ from mcp_launcher.owned import Key, Owned, instance_name
 from mcp_launcher.placeholders import Filled
 from mcp_launcher.placement import Placement
 from mcp_launcher.templates import Template, Templates
-from mcp_launcher.transport import EngineError, Transport
+from mcp_launcher.transport import EngineError
 
 EXTRA_SECONDS = 5.0
 """Given to an instance beyond its template's time, which the runner keeps by itself."""
@@ -74,8 +74,8 @@ class Cancel:
 class Starter:
     """Starts instances. Any number of threads, one for each key."""
 
-    def __init__(self, transport: Transport, placement: Placement, joins: Joins) -> None:
-        self._engine = InstanceEngine(transport)
+    def __init__(self, engine: InstanceEngine, placement: Placement, joins: Joins) -> None:
+        self._engine = engine
         self._placement = placement
         self._joins = joins
         self._owners_set: set[Key] = set()

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from mcp_launcher import health
 from mcp_launcher.decision import Action, Connect, Disconnect, decide, next_change
 from mcp_launcher.engine import Engine, EngineError
-from mcp_launcher.instances import Instances
 from mcp_launcher.joins import Joins
 from mcp_launcher.log import write
 from mcp_launcher.state import State, empty_networks
+from mcp_launcher.upkeep import Upkeep
 
 RESYNC_SECONDS = 30.0
 FIRST_RETRY_SECONDS = 0.25
@@ -59,10 +59,10 @@ class Launcher:
     """Holds what outlives one look: since when networks have been empty, and when limits were last read."""
 
     def __init__(
-        self, engine: Engine, instances: Instances, joins: Joins, clock: Callable[[], float] = time.monotonic
+        self, engine: Engine, upkeep: Upkeep, joins: Joins, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._engine = engine
-        self._instances = instances
+        self._upkeep = upkeep
         self._joins = joins
         self._clock = clock
         self._empty_since: dict[str, float] = {}
@@ -81,7 +81,7 @@ class Launcher:
         if anew:
             self._read_anew_at = now + RESYNC_SECONDS
         self._joins.saw(look.joined, has_edge=look.has_edge)
-        self._instances.saw(look, now)
+        self._upkeep.saw(look, now)
         self._empty_since = empty_networks(seen, self._empty_since, now)
         state = State(
             containers=seen.containers,
@@ -104,9 +104,9 @@ class Launcher:
         return True
 
 
-def run(engine: Engine, wake: Wake, instances: Instances, joins: Joins) -> None:
+def run(engine: Engine, wake: Wake, upkeep: Upkeep, joins: Joins) -> None:
     """Keep the stack as it should be, for ever."""
-    launcher = Launcher(engine, instances, joins)
+    launcher = Launcher(engine, upkeep, joins)
     failures, reported = 0, True
     while True:
         wait = longest = SETTLE_SECONDS if reported else RESYNC_SECONDS
