@@ -55,5 +55,6 @@ def test_kubernetes(layout: Layout, console: Console, arguments: Sequence[str]) 
     """Set up everything and a cluster, then run the tests that need one; `arguments` go to pytest."""
     ready = setup.ensure(layout, console)
     reached = cluster.up(layout, console, os.environ)
-    env = {**ready.env, **reached}
+    path = os.pathsep.join(part for part in (reached.get("PATH"), ready.env.get("PATH")) if part)
+    env = {**ready.env, **reached, "PATH": path, "MCP_HOSTING_TEST_CLUSTER": "1"}
     return attached([layout.python, "-m", "pytest", "tests/kubernetes", *arguments], env=env, cwd=layout.root)

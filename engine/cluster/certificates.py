@@ -21,6 +21,7 @@ DAYS = 365
 # New ones are made by the first `make cluster` of each such period, long before the old ones end.
 PERIOD = 90 * 24 * 3600
 KUBELET_CLIENT = "kube-apiserver-kubelet-client"
+VOLUMES = "mcp-hosting-volumes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ def wanted(network: Network) -> tuple[Certificate, ...]:
         client("scheduler", "system:kube-scheduler"),
         client("proxy", "system:kube-proxy"),
         client("kube-router", "kube-router"),
+        client("volumes", VOLUMES),
         client("admin", "mcp-hosting-admin", "system:masters"),
     )
 

@@ -16,7 +16,7 @@ CGROUP = "mcp-hosting"
 MAX_PODS = 250
 PORT = 6443
 # Files by which each of these parts reaches the API server, and the certificate it shows.
-CLIENTS = ("controller-manager", "scheduler", "kubelet", "proxy", "kube-router")
+CLIENTS = ("controller-manager", "scheduler", "kubelet", "proxy", "kube-router", "volumes")
 
 
 def text(content: Any) -> str:
@@ -111,6 +111,7 @@ def kubelet(places: Places, certificates: Path, network: Network, machine: Machi
             "clusterDNS": [str(network.dns)],
             "resolvConf": str(machine.resolver),
             "podLogsDir": f"{places.state}/pod-logs",
+            "volumePluginDir": f"{places.state}/kubelet/volume-plugins",
             "maxPods": MAX_PODS,
             "seccompDefault": True,
             "serializeImagePulls": False,
@@ -157,6 +158,7 @@ def containerd(places: Places, plugins: Path, pause: str, machine: Machine) -> s
         },
         f"{kubernetes}.containerd": {"snapshotter": "overlayfs", "default_runtime_name": "runc"},
         f"{kubernetes}.containerd.runtimes.runc": {"runtime_type": "io.containerd.runc.v2"},
+        f"{kubernetes}.containerd.runtimes.runc.options": {"Root": f"{places.run}/runc"},
         f"{kubernetes}.cni": {"bin_dir": str(plugins), "conf_dir": f"{places.config}/cni"},
     }
     lines = []

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from engine.cluster import firewall, network, processes
@@ -18,11 +19,13 @@ from engine.errors import EngineError
 from engine.layout import Layout
 from engine.process import capture
 
+# Where the kubelet, the CNI library and the shims put things that can't be put elsewhere.
 POD_LOG_LINKS = Path("/var/log/containers")
+DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")
 CNI_RESULTS = Path("/var/lib/cni/results")
 # The kubelet first, so that it doesn't start again what is being ended; the API server after those that write to it.
 ORDER = (
-    *("kubelet", "kube-router", "kube-proxy", "kube-scheduler", "kube-controller-manager", "kube-apiserver"),
+    *("kubelet", "volumes", "kube-router", "kube-proxy", "kube-scheduler", "kube-controller-manager", "kube-apiserver"),
     *("etcd", "containerd"),
 )
 
@@ -102,6 +105,17 @@ def links_into(directory: Path, target: Path) -> list[Path]:
     return [link for link in directory.iterdir() if link.is_symlink() and os.readlink(link).startswith(f"{target}/")]
 
 
+def elsewhere(places: Places) -> list[Path]:
+    """Return the files that the cluster's pods have left in places that others use too."""
+    sandboxes = places.state / "containerd" / "io.containerd.grpc.v1.cri" / "sandboxes"
+    ids = [entry.name for entry in sandboxes.iterdir()] if sandboxes.is_dir() else []
+    results = [file for name in ids for file in CNI_RESULTS.glob(f"*-{name}-*")]
+    bundles = places.run / "containerd" / "io.containerd.runtime.v2.task"
+    sockets = [Path(file.read_text().strip().removeprefix("unix://")) for file in bundles.glob("*/*/address")]
+    links = links_into(POD_LOG_LINKS, places.state / "pod-logs")
+    return [*results, *CNI_RESULTS.glob("mcp-hosting-*"), *sockets, *links, DEVICE_PLUGINS / "kubelet.sock"]
+
+
 def remove(layout: Layout, console: Console, environ: Mapping[str, str], places: Places | None = None) -> bool:
     """Remove the cluster; False when there was none. What was built stays in the cache. EngineError carries the remedy.
 
@@ -118,10 +132,11 @@ def remove(layout: Layout, console: Console, environ: Mapping[str, str], places:
         cgroups = cgroup_places()
         for name in (part for part in ORDER if part in records and part != "containerd"):
             processes.stop(places.run, records[name], 5)
+        left_behind = elsewhere(places)
         end_pods(places, cgroups)
         if "containerd" in records:
             processes.stop(places.run, records["containerd"], 5)
-        roots = (places.state, places.run, places.volumes)
+        roots = (places.state, places.run)
         for point in mounted_below(Path("/proc/self/mountinfo").read_text(), roots):
             capture(["umount", "--lazy", point])
         if left := mounted_below(Path("/proc/self/mountinfo").read_text(), roots):
@@ -129,9 +144,13 @@ def remove(layout: Layout, console: Console, environ: Mapping[str, str], places:
         firewall.take_down(path)
         network.take_down(places.before)
         remove_cgroups(cgroups)
-        for link in [*links_into(POD_LOG_LINKS, places.state / "pod-logs"), *CNI_RESULTS.glob("mcp-hosting-*")]:
-            link.unlink()
-        for directory in (places.state, places.run, places.volumes):
+        for file in left_behind:
+            file.unlink(missing_ok=True)
+        for directory in (POD_LOG_LINKS, CNI_RESULTS, CNI_RESULTS.parent, DEVICE_PLUGINS, DEVICE_PLUGINS.parent):
+            # One that isn't empty is used by others as well.
+            with suppress(OSError):
+                directory.rmdir()
+        for directory in (places.state, places.run):
             if directory.exists():
                 shutil.rmtree(directory)
         kubeconfig(layout).unlink(missing_ok=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.cluster.certificates import DOMAIN, KUBELET_CLIENT
+from engine.cluster.certificates import DOMAIN, KUBELET_CLIENT, VOLUMES
 from engine.cluster.network import Network
 
+Rule = tuple[str, list[str], list[str]]
+READ = ["get", "list", "watch"]
 RBAC = "rbac.authorization.k8s.io"
 SYSTEM = "kube-system"
 DNS_LABELS = {"k8s-app": "kube-dns"}
@@ -33,10 +35,11 @@ COREFILE = f""".:53 {{
 """
 
 
-def role(name: str, rules: list[tuple[str, list[str]]]) -> dict[str, Any]:
-    """Return a ClusterRole that reads: pairs of an API group and its resources."""
-    read = [{"apiGroups": [group], "resources": kinds, "verbs": ["get", "list", "watch"]} for group, kinds in rules]
-    return {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": read}
+def role(name: str, rules: list[tuple[str, list[str]]], more: tuple[Rule, ...] = ()) -> dict[str, Any]:
+    """Return a ClusterRole. `rules` are what it reads: an API group and its resources; `more` name their verbs."""
+    granted = [*((group, kinds, READ) for group, kinds in rules), *more]
+    listed = [{"apiGroups": [group], "resources": kinds, "verbs": verbs} for group, kinds, verbs in granted]
+    return {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": listed}
 
 
 def binding(name: str, target: str, subject: dict[str, str]) -> dict[str, Any]:
@@ -113,8 +116,9 @@ def storage_class() -> dict[str, Any]:
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
         "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
-        "provisioner": "kubernetes.io/host-path",
+        "provisioner": "mcp-hosting/volumes",
         "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
     }
 
 
@@ -137,6 +141,12 @@ def wanted(network: Network, coredns: str) -> tuple[tuple[str, dict[str, Any]], 
         ("discovery.k8s.io", ["endpointslices"]),
     ]
     dns = [("", ["endpoints", "services", "pods", "namespaces"]), ("discovery.k8s.io", ["endpointslices"])]
+    claims = [("", ["persistentvolumes", "persistentvolumeclaims", "nodes"]), ("storage.k8s.io", ["storageclasses"])]
+    made: tuple[Rule, ...] = (
+        ("", ["persistentvolumes"], ["create", "delete", "patch", "update"]),
+        ("", ["persistentvolumeclaims"], ["patch", "update"]),
+        ("", ["events"], ["create", "patch", "update"]),
+    )
     account = {"kind": "ServiceAccount", "name": "coredns", "namespace": SYSTEM}
     return (
         (
@@ -148,6 +158,8 @@ def wanted(network: Network, coredns: str) -> tuple[tuple[str, dict[str, Any]], 
             f"{bindings}/mcp-hosting:kube-router",
             binding("mcp-hosting:kube-router", "mcp-hosting:kube-router", user("kube-router")),
         ),
+        (f"{roles}/mcp-hosting:volumes", role("mcp-hosting:volumes", claims, made)),
+        (f"{bindings}/mcp-hosting:volumes", binding("mcp-hosting:volumes", "mcp-hosting:volumes", user(VOLUMES))),
         ("/apis/storage.k8s.io/v1/storageclasses/standard", storage_class()),
         (f"{core}/serviceaccounts/coredns", {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": names}),
         (f"{roles}/mcp-hosting:coredns", role("mcp-hosting:coredns", dns)),

@@ -20,7 +20,10 @@ NODE_PORTS = "30000-32767"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One program. `files` are the names of configuration files that it reads when it starts."""
+    """One program. `files` are the names of configuration files that it reads when it starts.
+
+    Its environment is no reason to start it anew: PATH differs between the shells of one user.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -29,8 +32,7 @@ class Part:
 
     def key(self, written: Mapping[str, str]) -> str:
         """Return what distinguishes this part from one started with other arguments or files."""
-        environment = [f"{name}={value}" for name, value in sorted(self.environment.items())]
-        return digest((*self.argv, *environment, *(written[name] for name in self.files)))
+        return digest((*self.argv, *(written[name] for name in self.files)))
 
 
 def flags(options: Mapping[str, object]) -> tuple[str, ...]:
@@ -129,7 +131,7 @@ def controller_manager(programs: Programs, places: Places, certificates: Path, n
         "cluster-cidr": network.pods,
         "node-cidr-mask-size": network.pods.prefixlen,
         "service-cluster-ip-range": network.services,
-        "enable-hostpath-provisioner": True,
+        "flex-volume-plugin-dir": f"{places.state}/kubelet/volume-plugins",
         "leader-elect": False,
         "profiling": False,
     }
@@ -157,13 +159,19 @@ def scheduler(programs: Programs, places: Places) -> Part:
     )
 
 
-def containerd(places: Places, path: str) -> Part:
+def volumes(programs: Programs, places: Places) -> Part:
+    """Return what makes a directory for each claim of a volume."""
+    options = [f"-kubeconfig={places.config}/volumes.kubeconfig", f"-directory={places.volumes}", f"-node={NODE}"]
+    return Part(name="volumes", argv=(str(programs.volumes), *options), files=("volumes.kubeconfig",))
+
+
+def containerd(programs: Programs, places: Places) -> Part:
     """Return the container runtime."""
     return Part(
         name="containerd",
-        argv=("containerd", "--config", f"{places.config}/containerd.toml", "--log-level", "warn"),
+        argv=(str(programs.containerd), "--config", f"{places.config}/containerd.toml", "--log-level", "warn"),
         files=("containerd.toml",),
-        environment={"PATH": path},
+        environment={"PATH": programs.path},
     )
 
 
@@ -221,11 +229,12 @@ def everything(programs: Programs, places: Places, certificates: Path, network: 
     """Return all parts in the order in which they are started; they end in the opposite one."""
     return (
         etcd(programs, places, certificates),
-        containerd(places, programs.path),
+        containerd(programs, places),
         api_server(programs, places, certificates, network),
         controller_manager(programs, places, certificates, network),
         scheduler(programs, places),
         proxy(programs, places),
-        router(programs, places, network),
         kubelet(programs, places, network),
+        router(programs, places, network),
+        volumes(programs, places),
     )

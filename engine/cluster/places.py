@@ -14,8 +14,6 @@ class Places:
 
     state: Path = Path("/var/lib/mcp-hosting/cluster")
     run: Path = Path("/run/mcp-hosting/cluster")
-    # Where Kubernetes' own provisioner of directories makes volumes (pkg/volume/hostpath); it can't be told another.
-    volumes: Path = Path("/tmp/hostpath_pv")  # noqa: S108
 
     @property
     def certificates(self) -> Path:
@@ -31,6 +29,11 @@ class Places:
     def logs(self) -> Path:
         """One file a part, and the audit log."""
         return self.state / "logs"
+
+    @property
+    def volumes(self) -> Path:
+        """The directories that pods have claimed as volumes."""
+        return self.state / "volumes"
 
     @property
     def network(self) -> Path:

@@ -63,6 +63,7 @@ def builds(layout: Layout) -> dict[str, GoBuild]:
             what=f"kube-router {KUBE_ROUTER}",
             source=source / "kube-router",
             programs=(("github.com/cloudnativelabs/kube-router/v2/cmd/kube-router", "kube-router"),),
+            variables=(("github.com/cloudnativelabs/kube-router/v2/pkg/version.Version", f"v{KUBE_ROUTER}"),),
             seconds=150,
         ),
         "coredns": GoBuild(
@@ -71,6 +72,13 @@ def builds(layout: Layout) -> dict[str, GoBuild]:
             source=source / "coredns",
             programs=((".", "coredns"),),
             variables=(("github.com/coredns/coredns/coremain.GitCommit", f"v{COREDNS}"),),
+            seconds=90,
+        ),
+        "volumes": GoBuild(
+            name="volumes",
+            what="the maker of volumes",
+            source=source / "volumes",
+            programs=((".", "volumes"),),
             seconds=60,
         ),
         "pause": GoBuild(
@@ -90,8 +98,10 @@ class Programs:
     kubernetes: Path
     kube_router: Path
     coredns: Path
+    volumes: Path
     pause: Path
     etcd: Path
+    containerd: Path
     plugins: Path
     path: str
 
@@ -167,8 +177,10 @@ def ensure(layout: Layout, console: Console, environ: Mapping[str, str]) -> Prog
         kubernetes=built["kubernetes"],
         kube_router=built["kube-router"] / "kube-router",
         coredns=built["coredns"] / "coredns",
+        volumes=built["volumes"] / "volumes",
         pause=built["pause"] / "pause",
         etcd=etcd_program,
+        containerd=Path(shutil.which("containerd", path=path) or "containerd"),
         plugins=plugins,
         path=path,
     )

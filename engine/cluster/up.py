@@ -82,18 +82,7 @@ def cgroup_places(root: Path = CGROUPS) -> list[Path]:
     if (root / "cgroup.controllers").exists():
         return [root / configuration.CGROUP]
     mounted = [place for place in root.iterdir() if (place / "cgroup.procs").exists() and not place.is_symlink()]
-    return sorted(place / configuration.CGROUP for place in mounted if not (place / "cgroup.controllers").exists())
-
-
-def volumes(places: Places) -> None:
-    """Make the directory for volumes closed to everyone but root: it lies where anyone may make directories."""
-    try:
-        places.volumes.mkdir(mode=0o700)
-    except FileExistsError:
-        status = places.volumes.lstat()
-        if places.volumes.is_symlink() or status.st_uid != 0:
-            raise EngineError(f"{places.volumes} isn't a directory of root's", "remove it") from None
-        places.volumes.chmod(0o700)
+    return sorted(place / configuration.CGROUP for place in mounted)
 
 
 def listens(address: str | tuple[str, int]) -> bool:
@@ -123,7 +112,16 @@ def serving(places: Places, api: Api, part: Part) -> bool:
         return listens(("127.0.0.1", ETCD_PORT))
     if part.name == "containerd":
         return listens(str(places.containerd_socket))
-    return part.name != "kube-apiserver" or api.ready()
+    if part.name == "kube-apiserver":
+        return api.ready()
+    # kube-router ends where it finds no node of its name.
+    return part.name != "kubelet" or node_registered(api)
+
+
+def node_registered(api: Api) -> bool:
+    """Whether the kubelet has made its node known, with its address."""
+    node = api.get(f"/api/v1/nodes/{NODE}") or {}
+    return bool(node.get("status", {}).get("addresses"))
 
 
 def node_ready(api: Api) -> bool:
@@ -207,7 +205,6 @@ def ensure(layout: Layout, console: Console, environ: Mapping[str, str], places:
         net = network.ensure(places.network)
         network.bring_up(net, places.before)
         firewall.bring_up(net, programs.path)
-        volumes(places)
         for place in cgroup_places():
             place.mkdir(exist_ok=True)
         quiet = {name: value for name, value in environ.items() if name in ("HOME", "LANG", "TMPDIR")}
