@@ -271,6 +271,9 @@ def test_an_instance_that_dies_is_cleared_away_and_says_so(stage: InstanceStage)
     assert stage.start()[0] == 200
     (container,) = stage.containers()
     container.kill()
+    assert stage.start()[0] == 200, "one that has just ended is started again, not answered"
+    (container,) = stage.containers()
+    container.kill()
     wait_for(lambda: stage.state() == "failed" and stage.nothing_left())
     found = stage.listed()
     assert found is not None

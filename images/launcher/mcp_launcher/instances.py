@@ -35,8 +35,9 @@ class Instances:
 
         Raises:
             Failure: with the reason.
+            EngineError: the engine can't be asked whether one that should run does.
         """
-        board = self._board
+        board, ended = self._board, ""
         while True:
             with board.changed:
                 board.check_open()
@@ -44,14 +45,20 @@ class Instances:
                 flight = board.flights.get(key)
                 if flight is None:
                     entry = board.entries.get(key)
-                    running = entry if entry and entry.state == "running" else None
-                    if running and not (do_replace and _differs(running, template, revision)):
-                        return shown(key, running, templates)
-                    filled = _filled(template, values)
-                    if running is None:
-                        self._admit(key, templates, force=force)
-                    starting = Entry(state="starting", revision=revision, template=template.digest)
-                    mine = board.begin(key, "start", starting)
+                    running = _running(entry, ended)
+                    current = running is not None and not (do_replace and _differs(running, template, revision))
+                    if not current:
+                        filled = _filled(template, values)
+                        if running is None:
+                            self._admit(key, templates, force=force)
+                        starting = Entry(state="starting", revision=revision, template=template.digest)
+                        mine = board.begin(key, "start", starting)
+            if flight is None and current and running is not None and running.container is not None:
+                # It may have ended a moment ago, or the edge may be a new one that is still joining.
+                if self._starter.is_reachable(running.container):
+                    return shown(key, running, templates)
+                ended = running.container.id
+                continue
             if flight is None:
                 order = Order(templates=templates, template=template, key=key, filled=filled, revision=revision)
                 return self._start(order, mine, replacing=running is not None)
@@ -167,7 +174,8 @@ class Instances:
     def _admit(self, key: Key, templates: Templates, *, force: bool) -> None:
         board = self._board
         counted = {other for other, entry in board.entries.items() if entry.state in ("running", "stopping")}
-        if refusal := beyond_limits(key, counted | board.flights.of_kind("start", "adopt"), templates):
+        counted |= board.flights.of_kind("start", "adopt")
+        if refusal := beyond_limits(key, counted - {key}, templates):
             raise refusal
         if force:
             board.back_off.reset(key)
@@ -223,6 +231,13 @@ class Instances:
             with self._board.changed:
                 failure.retry_seconds = self._board.back_off.failed(key, failure, time.monotonic())
         return Entry(state="failed", reason=failure.message, log=failure.log)
+
+
+def _running(entry: Entry | None, ended: str) -> Entry | None:
+    """Return an entry that runs with another container than the one that has ended."""
+    if entry is None or entry.state != "running" or entry.container is None or entry.container.id == ended:
+        return None
+    return entry
 
 
 def _differs(entry: Entry, template: Template, revision: str) -> bool:

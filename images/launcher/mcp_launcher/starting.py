@@ -127,6 +127,18 @@ class Starter:
             self._await_answer(templates, template, container, owner, cancel)
         self._await_edge(network, cancel)
 
+    def is_reachable(self, container: Owned) -> bool:
+        """Whether an instance runs; waits for the edge to be on its network.
+
+        Raises:
+            Failure: the edge doesn't come.
+        """
+        if not self._engine.runs(container):
+            return False
+        for network in self._engine.networks(container.key):
+            self._await_edge(network, Cancel())
+        return True
+
     def forget_volume(self, key: Key) -> None:
         """Note that a key's volume is gone."""
         self._owners_set.discard(key)
