@@ -146,3 +146,10 @@ def at_once(count: int, call: Callable[[int], Reply]) -> list[Reply]:
     for thread in threads:
         thread.join()
     return [reply for reply in replies if reply is not None]
+
+
+def in_background(call: Callable[[], Reply]) -> tuple[threading.Thread, list[Reply]]:
+    replies: list[Reply] = []
+    thread = threading.Thread(target=lambda: replies.append(call()))
+    thread.start()
+    return thread, replies

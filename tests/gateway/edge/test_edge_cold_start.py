@@ -15,7 +15,7 @@ import pytest
 
 from tests.gateway.edge.edge_world import HOST, Reply, Seen, new_world
 from tests.gateway.edge.fleet import StartAnswer
-from tests.gateway.edge.homes import ALICE, BOB, INITIALIZE, PAY, PING, Homes, at_once, both, homes_in
+from tests.gateway.edge.homes import ALICE, BOB, INITIALIZE, PAY, PING, Homes, at_once, both, in_background
 from tests.gateway.rules import rule
 
 MODERN = {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "ping"}
@@ -39,13 +39,6 @@ class Held:
     def __call__(self, request: dict[str, Any]) -> StartAnswer:
         assert self.go.wait(20)
         return self._answer(request)
-
-
-def in_background(call: Callable[[], Reply]) -> tuple[threading.Thread, list[Reply]]:
-    replies: list[Reply] = []
-    thread = threading.Thread(target=lambda: replies.append(call()))
-    thread.start()
-    return thread, replies
 
 
 def test_the_first_call_starts_the_instance_and_the_next_ones_use_it(homes: Homes) -> None:
@@ -328,47 +321,6 @@ def test_an_edge_that_stops_answers_those_who_wait(tmp_path: Path) -> None:
         thread.join(10)
         held.go.set()
         assert (replies[0].status, replies[0].headers["Retry-After"]) == (503, "2")
-
-
-def test_use_is_reported_with_calls_under_way(tmp_path: Path) -> None:
-    with new_world(tmp_path) as world, homes_in(world) as homes:
-        alice, _ = homes.warm(ALICE, BOB)
-        fleet = homes.fleet
-        go_on, opened = threading.Event(), threading.Event()
-
-        def slow(handler: BaseHTTPRequestHandler, seen: Seen) -> None:
-            opened.set()
-            go_on.wait(20)
-            alice.tell(handler, seen)
-
-        alice.behaviour = slow
-        thread, replies = in_background(homes.call)
-        listening, _ = in_background(lambda: homes.call(None, method="GET"))
-        assert opened.wait(5)
-        fleet.wait_for(lambda: len(fleet.reports) >= 1)
-        (used,) = fleet.reports[-1]["instances"]
-        assert used == {"server": "memory", "subject": "sub-alice", "open": 1, "idleSeconds": 0.0}
-        go_on.set()
-        thread.join(5)
-        listening.join(5)
-        assert replies[0].status == 200
-        homes.call(PING, "sub-bob")
-        fleet.wait_for(lambda: len(fleet.reports[-1]["instances"]) == 2)
-        ended = {each["subject"]: each for each in fleet.reports[-1]["instances"]}
-        assert [each["open"] for each in ended.values()] == [0, 0]
-        assert all(0 < each["idleSeconds"] < 6 for each in ended.values())
-        assert len({report["worker"] for report in fleet.reports}) == 1
-        fleet.publish({BOB: fleet.table[BOB]})
-        fleet.wait_for(lambda: [each["subject"] for each in fleet.reports[-1]["instances"]] == ["sub-bob"])
-
-
-def test_each_worker_reports_for_itself(tmp_path: Path) -> None:
-    with new_world(tmp_path, "--workers", "2") as world, homes_in(world) as homes:
-        homes.warm(ALICE, BOB)
-        workers = homes.fleet.reports
-        for _ in range(200):
-            homes.call()
-        homes.fleet.wait_for(lambda: len({report["worker"] for report in workers}) == 2)
 
 
 NOWHERE = "http://127.255.255.255:9/mcp"
