@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import tarfile
 import time
@@ -12,9 +13,20 @@ from typing import Any
 
 import docker
 import pytest
+from jinja2 import Template
 
 from tests.launcher.documents import OTHER, SUBJECT
-from tests.launcher.instance_stage import InstanceStage, build_image, inspected, together, wait_for
+from tests.launcher.instance_stage import (
+    LAUNCHER,
+    ROLE,
+    ROOT,
+    STACK,
+    InstanceStage,
+    build_image,
+    inspected,
+    together,
+    wait_for,
+)
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
@@ -323,6 +335,91 @@ def test_it_leaves_with_the_stack_and_only_with_it(stage: InstanceStage) -> None
     stage.end(signal.SIGTERM)
     assert stage.nothing_left()
     assert len(stage.volumes()) == 5
+
+
+IN_CONTAINER = """
+import json, socket, sys
+connection = socket.socket(socket.AF_UNIX)
+connection.settimeout(60)
+connection.connect("/run/launcher/launcher.sock")
+body = sys.argv[2].encode()
+head = f"{sys.argv[1]} HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: {len(body)}\\r\\n\\r\\n"
+connection.sendall(head.encode() + body)
+answer = b""
+while part := connection.recv(65536):
+    answer += part
+print(answer.decode())
+"""
+
+
+def test_the_launchers_own_container_serves_the_control_side_alone(stage: InstanceStage, tmp_path: Path) -> None:
+    context = tmp_path / "launcher"
+    shutil.copytree(LAUNCHER / "mcp_launcher", context / "packages" / "mcp_launcher")
+    template = Template((ROOT / "templates" / "images" / "launcher.Dockerfile.j2").read_text())
+    (context / "Dockerfile").write_text(template.render(python=stage.image))
+    image, _ = stage.client.images.build(path=str(context), rm=True)
+    confined: dict[str, Any] = {
+        "network": "none",
+        "user": "0:10001",
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "tmpfs": {"/tmp": "size=1m"},
+        "labels": {STACK: stage.stack, ROLE: "launcher"},
+        "mem_limit": "128m",
+        "pids_limit": 128,
+        "detach": True,
+    }
+    templates, own = (f"mcp-{stage.stack}-gateway-{name}" for name in ("templates", "launcher"))
+    for name in (templates, own):
+        stage.client.volumes.create(name, labels={STACK: stage.stack})
+    stage.deliver(stage.server())
+    delivery = stage.client.containers.create(
+        image, ["deliver"], name=templates, volumes={templates: {"bind": "/templates", "mode": "rw"}}, **confined
+    )
+    upload = io.BytesIO()
+    with tarfile.open(fileobj=upload, mode="w") as tar:
+        tar.add(stage.templates, "etc/mcp/instances.json")
+    delivery.put_archive("/", upload.getvalue())
+    delivery.start()
+    assert delivery.wait()["StatusCode"] == 0, delivery.logs()
+    launcher = stage.client.containers.run(
+        image,
+        ["--stack", stage.stack],
+        name=own,
+        read_only=True,
+        volumes={
+            "/var/run/docker.sock": {"bind": "/var/run/docker.sock", "mode": "rw"},
+            templates: {"bind": "/templates", "mode": "ro"},
+            own: {"bind": "/run/launcher", "mode": "rw"},
+        },
+        **confined,
+    )
+    wait_for(lambda: b"in force" in launcher.logs())
+
+    def ask(user: str, *words: str) -> str:
+        found = stage.client.containers.create(
+            stage.image,
+            ["python3", "-c", IN_CONTAINER, *words],
+            volumes={own: {"bind": "/run/launcher", "mode": "rw"}},
+            **{**confined, "user": user},
+        )
+        found.start()
+        found.wait()
+        said = str(found.logs().decode())
+        found.remove()
+        return said
+
+    body = {"server": "memory", "subject": SUBJECT, "values": VALUES, "revision": "", "replace": False, "force": False}
+    assert "HTTP/1.1 200 OK" in ask("10001:10001", "POST /instances/start", json.dumps(body))
+    assert len(stage.containers()) == 1
+    for user in ("10002:10002", "30000:30000", "65534:65534"):
+        assert "PermissionError" in ask(user, "GET /instances", "")
+    assert "200 OK" not in ask("10002:10001", "GET /instances", "")
+    assert stage.containers("launcher")
+    assert not set(VALUES.values()) & set(launcher.logs().decode().split('"'))
+    delivery.remove()
+    launcher.stop(timeout=60)
+    assert stage.nothing_left()
 
 
 def test_addresses_that_are_taken_are_passed_over(stage: InstanceStage) -> None:
