@@ -43,9 +43,9 @@ from mcp_gateway.instances.service import Instances
 from mcp_gateway.login.form_tokens import FormTokens
 from mcp_gateway.login.sign_in import SignInHandler
 from mcp_gateway.login.visitors import Visitors
-from mcp_gateway.portal.account import AccountHandler
 from mcp_gateway.portal.pages import STATIC_FOLDER, Pages
-from mcp_gateway.portal.start import StartHandler
+from mcp_gateway.portal.routes import portal_routes
+from mcp_gateway.portal.visit import Portal
 from mcp_gateway.state.database import Database
 from mcp_gateway.state.envelope import Envelope, kept_random_secret
 from mcp_gateway.state.rotation import KeyRotation
@@ -122,11 +122,11 @@ def build_control_side(
     consent = ConsentHandler(live, database, visitors, forms, pages, audit, clock)
     authorize = AuthorizationHandler(live, database, documents, visitors, consent, pages, audit, clock)
     sign_in = SignInHandler(live, database, visitors, forms, pages, audit, clock)
-    account = AccountHandler(live, database, feed, visitors, forms, pages, audit, clock)
     key_rotation = KeyRotationHandler(KeyRotation(database, envelope), audit, clock)
     owners = Owners(live, database, envelope, revision_key)
     instances = Instances(owners, Launcher(launcher), audit, clock, monotonic)
     instance_handlers = InstanceHandlers(instances)
+    portal = Portal(live, database, envelope, feed, visitors, forms, pages, audit, instances, clock)
     if envelope.provider.rotating:
         audit.record("key-rotation-unfinished", remedy="`make rotate-keys` goes on with it")
 
@@ -159,10 +159,7 @@ def build_control_side(
         Route("/sign-in", sign_in.page),
         Route("/sign-in", sign_in.handle, methods=["POST"]),
         Route("/sign-out", sign_in.sign_out, methods=["POST"]),
-        Route("/", StartHandler(live, visitors, forms, pages, clock).handle),
-        Route("/account", account.page),
-        Route("/account/applications/forget", account.forget_application, methods=["POST"]),
-        Route("/account/sessions/end", account.end_session, methods=["POST"]),
+        *portal_routes(portal),
         Mount("/static", StaticFiles(directory=STATIC_FOLDER)),
     ]
     app = Starlette(

@@ -2,115 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
-from mcp_gateway.audit.events import AuditLog
-from mcp_gateway.authorization.errors import OAuthError
+from mcp_gateway.authorization.clients import is_metadata_url
 from mcp_gateway.authorization.grants import Grant, forget_client, list_grants
-from mcp_gateway.authorization.parameters import Parameters, read_form
-from mcp_gateway.control.feed import EdgeFeed
-from mcp_gateway.control.live import Live
-from mcp_gateway.login.addresses import client_address
-from mcp_gateway.login.form_tokens import FormTokens
-from mcp_gateway.login.sessions import BrowserSession, SessionSummary, end_session, list_sessions
-from mcp_gateway.login.visitors import Visitors
-from mcp_gateway.portal.pages import Pages
-from mcp_gateway.state.database import Database
+from mcp_gateway.authorization.parameters import Parameters
+from mcp_gateway.documents.gateway import GatewayDocument
+from mcp_gateway.login.sessions import SessionSummary, end_other_sessions, end_session, list_sessions
+from mcp_gateway.portal.visit import Visit
 
-_PURPOSE = "account"
+PURPOSE: Final = "account"
+_PATH: Final = "/account"
 
 
-@dataclass
-class AccountHandler:
-    """`/account` and the two actions on it."""
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What a user has allowed one client. `host` vouches for it, where one does; `since` and `used` as elsewhere."""
 
-    live: Live
-    database: Database
-    feed: EdgeFeed
-    visitors: Visitors
-    forms: FormTokens
-    pages: Pages
-    audit: AuditLog
-    clock: Callable[[], float]
+    id: str
+    name: str
+    host: str
+    servers: tuple[str, ...]
+    since: int
+    used: int
 
-    async def page(self, request: Request) -> Response:
-        """`GET /account`."""
-        session = await self.visitors.session(request)
-        if session is None:
-            return RedirectResponse("/sign-in?onward=%2Faccount", 303, {"Cache-Control": "no-store"})
-        grants, sessions = await run_in_threadpool(self._load, session)
-        document = self.live.current
-        by_client = groupby(sorted(grants, key=lambda grant: grant.client_id), key=lambda grant: grant.client_id)
-        applications = [
-            {
-                "id": client_id,
-                "name": group[0].client_name,
-                "since": min(grant.created_at for grant in group),
-                "servers": sorted({server.name for grant in group if (server := document.server_at(grant.resource))}),
-            }
-            for client_id, group in ((client_id, list(found)) for client_id, found in by_client)
-        ]
-        return self.pages.render(
-            "account",
-            account=session.account,
-            applications=applications,
-            sessions=sessions,
-            this_session=session.id,
-            form_token=self.forms.make(_PURPOSE, session.secret, self.clock()),
-            sign_out_token=self.forms.make("sign-out", session.secret, self.clock()),
+
+async def account_page(visit: Visit) -> Response:
+    """`GET /account`."""
+
+    def load() -> tuple[list[Grant], list[SessionSummary]]:
+        with visit.portal.database.begin() as db:
+            return list_grants(db, visit.subject, visit.now), list_sessions(db, visit.subject, visit.now)
+
+    grants, sessions = await run_in_threadpool(load)
+    return visit.render(
+        "account",
+        applications=applications(grants, visit.document),
+        sessions=sessions,
+        this_session=visit.session.id,
+        groups=", ".join(visit.user.groups),
+        form_token=visit.token(PURPOSE),
+    )
+
+
+def applications(grants: Sequence[Grant], document: GatewayDocument) -> list[Application]:
+    """Grants by client, the one that was used last first."""
+    by_client: dict[str, list[Grant]] = {}
+    for grant in grants:
+        by_client.setdefault(grant.client_id, []).append(grant)
+    found = [
+        Application(
+            id=client_id,
+            name=held[0].client_name,
+            host=(urlsplit(client_id).hostname or "") if is_metadata_url(client_id) else "",
+            servers=tuple(sorted({each.name for grant in held if (each := document.server_at(grant.resource))})),
+            since=min(grant.created_at for grant in held),
+            used=max(grant.used_at or grant.created_at for grant in held),
         )
+        for client_id, held in by_client.items()
+    ]
+    return sorted(found, key=lambda each: -each.used)
 
-    def _load(self, session: BrowserSession) -> tuple[list[Grant], list[SessionSummary]]:
-        now = int(self.clock())
-        with self.database.begin() as db:
-            return list_grants(db, session.account.subject, now), list_sessions(db, session.account.subject, now)
 
-    async def forget_application(self, request: Request) -> Response:
-        """`POST /account/applications/forget`: the application's tokens end at once."""
-        checked = await self._checked(request)
-        if isinstance(checked, Response):
-            return checked
-        session, form = checked
-        client_id = form.get("client_id")
+async def forget_application(visit: Visit, form: Parameters) -> Response:
+    """`POST /account/applications/forget`: the application's tokens end at once."""
+    client_id = form.get("client_id")
 
-        def forget() -> None:
-            with self.database.begin() as db:
-                forget_client(db, session.account.subject, client_id, int(self.clock()))
+    def forget() -> None:
+        with visit.portal.database.begin() as db:
+            forget_client(db, visit.subject, client_id, visit.now)
 
-        await run_in_threadpool(forget)
-        await self.feed.refresh()
-        self.audit.record(
-            "grant-revoked", by="user", login=session.account.login, client=client_id, address=client_address(request)
-        )
-        return RedirectResponse("/account", 303, {"Cache-Control": "no-store"})
+    await run_in_threadpool(forget)
+    await visit.portal.feed.refresh()
+    visit.record("grant-revoked", by="user", client=client_id)
+    return visit.back(_PATH, "Disconnected. What the application was allowed has ended.")
 
-    async def end_session(self, request: Request) -> Response:
-        """`POST /account/sessions/end`."""
-        checked = await self._checked(request)
-        if isinstance(checked, Response):
-            return checked
-        session, form = checked
 
-        def end() -> None:
-            with self.database.begin() as db:
-                end_session(db, session.account.subject, form.get("session"))
+async def end_one_session(visit: Visit, form: Parameters) -> Response:
+    """`POST /account/sessions/end`."""
 
-        await run_in_threadpool(end)
-        self.audit.record("session-ended", login=session.account.login, address=client_address(request))
-        return RedirectResponse("/account", 303, {"Cache-Control": "no-store"})
+    def end() -> None:
+        with visit.portal.database.begin() as db:
+            end_session(db, visit.subject, form.get("session"))
 
-    async def _checked(self, request: Request) -> tuple[BrowserSession, Parameters] | Response:
-        try:
-            form = await read_form(request)
-        except OAuthError as error:
-            return self.pages.error(error.status, "The form is not valid", f"{error.description}.")
-        session = await self.visitors.session(request)
-        if session is None or self.forms.read(form.get("form_token"), _PURPOSE, session.secret, self.clock()) is None:
-            return self.pages.error(403, "This page has expired", "Load the account page again.")
-        return session, form
+    await run_in_threadpool(end)
+    visit.record("session-ended")
+    return visit.back(_PATH, "Signed out there.")
+
+
+async def end_sessions_elsewhere(visit: Visit, form: Parameters) -> Response:
+    """`POST /account/sessions/end-others`: every session but this one."""
+
+    def end() -> None:
+        with visit.portal.database.begin() as db:
+            end_other_sessions(db, visit.subject, visit.session.id)
+
+    await run_in_threadpool(end)
+    visit.record("sessions-ended", by="user")
+    return visit.back(_PATH, "Signed out everywhere else.")

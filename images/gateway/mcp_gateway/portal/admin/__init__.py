@@ -1,0 +1,1 @@
+"""The administrators' pages: who has what, and what is wrong. None shows a value or a log of anybody's instance."""
