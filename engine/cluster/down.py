@@ -62,11 +62,10 @@ def in_cgroups(places: Iterable[Path]) -> set[int]:
     """Return the processes in these cgroups and below them."""
     found = set()
     for place in places:
-        for file in place.rglob("cgroup.procs"):
-            try:
-                found |= {int(word) for word in file.read_text().split()}
-            except OSError:
-                continue
+        # They vanish while they are looked at, as the runtime clears up after the pods; os.walk passes over that.
+        for directory, _, _ in os.walk(place):
+            with suppress(OSError):
+                found |= {int(word) for word in Path(directory, "cgroup.procs").read_text().split()}
     return found
 
 
@@ -92,10 +91,9 @@ def end_pods(places: Places, cgroups: list[Path]) -> None:
 def remove_cgroups(cgroups: Iterable[Path]) -> None:
     """Remove cgroups from the innermost outwards."""
     for place in cgroups:
-        for directory in sorted((entry for entry in place.rglob("*") if entry.is_dir()), reverse=True):
-            directory.rmdir()
-        if place.exists():
-            place.rmdir()
+        for directory, _, _ in os.walk(place, topdown=False):
+            with suppress(FileNotFoundError):
+                Path(directory).rmdir()
 
 
 def links_into(directory: Path, target: Path) -> list[Path]:
