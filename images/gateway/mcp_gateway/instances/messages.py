@@ -42,11 +42,12 @@ def refused(public_url: str, server: Server, failure: LauncherFailure, masking: 
         return StartRefused("limit", text, failure.retry_seconds or 30)
     if failure.code in {"start-failed", "back-off"}:
         log = last_lines(failure.log, masking, MOST_LOG_BYTES)
-        text = f"{server.name} could not be started: {masking.mask(failure.message).rstrip('.')}."
+        summary = f"{server.name} could not be started: {masking.mask(failure.message).rstrip('.')}."
+        text = summary
         if log and any(line.strip() for line in log):
             text += " The last lines of its log:\n" + "\n".join(log) + "\n\n"
         text += f" Your values and its log: {link}"
-        return StartRefused("start-failed", text, failure.retry_seconds, (), log)
+        return StartRefused("start-failed", text, failure.retry_seconds, (), log, summary)
     if failure.code == "unknown-server":
         # Its template is delivered a moment before the gateway's document, and may be gone a moment earlier.
         return StartRefused("unavailable", AWAY, failure.retry_seconds or AWAY_RETRY_SECONDS)

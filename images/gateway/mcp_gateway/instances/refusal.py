@@ -14,7 +14,7 @@ class StartRefused(Exception):
 
     `code` is one of `STATUSES`. `message` is for the user and holds no value of theirs. `retry_seconds` says when a new
     try may help. `missing` names the required settings without a value; `log` are the last lines of a start that
-    failed, masked.
+    failed, masked. `summary` is the message without them and without links, for a page that shows both itself.
     """
 
     def __init__(
@@ -24,6 +24,7 @@ class StartRefused(Exception):
         retry_seconds: float | None = None,
         missing: Sequence[str] = (),
         log: Sequence[str] = (),
+        summary: str = "",
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -31,6 +32,7 @@ class StartRefused(Exception):
         self.retry_seconds = retry_seconds
         self.missing = tuple(missing)
         self.log = tuple(log)
+        self.summary = summary or message
 
 
 class Unavailable(Exception):

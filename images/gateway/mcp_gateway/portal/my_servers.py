@@ -27,12 +27,10 @@ async def my_servers(visit: Visit) -> Response:
 def server_standing(visit: Visit, server: Server, values: OwnValues) -> Standing:
     """How a server stands for the signed-in user."""
     place, portal = (server.id, visit.subject), visit.portal
-    return standing(
-        server,
-        portal.instances.view(*place) if server.kind == SINGLE_USER else None,
-        values.effective.missing,
-        portal.background.refusal(place),
-    )
+    view = portal.instances.view(*place) if server.kind == SINGLE_USER else None
+    if view is not None and view.state == "running":
+        portal.background.forget(place)
+    return standing(server, view, values.effective.missing, portal.background.refusal(place))
 
 
 def refresh_seconds(standings: Sequence[Standing]) -> int:

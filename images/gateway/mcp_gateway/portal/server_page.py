@@ -52,6 +52,7 @@ async def save_values(visit: Visit, form: Parameters) -> Response:
     if not submitted.changes:
         return visit.back(path_of(server), "Nothing was different, so nothing has changed.")
     await change_values(visit, server, submitted.changes)
+    visit.portal.background.forget((server.id, visit.subject))
     names = [each.name for each in server.user_settings if each.key in submitted.changes]
     text = f"Saved: {enumeration(names)}."
     if server.kind == SINGLE_USER and visit.portal.instances.view(server.id, visit.subject).state == "running":

@@ -25,8 +25,8 @@ from tests.gateway.control.flows import signed_in
 from tests.gateway.launcher_double import LauncherDouble
 
 EVERYONE = {"everyone": True, "users": [], "groups": []}
-SECRET = "sk-live-7f3d9a2b51c0"  # noqa: S105 - not a secret of anything
-OTHER_SECRET = "sk-live-0e8c6b4a9911"  # noqa: S105
+SECRET = "sk-live-7f3d9a2b51c0"
+OTHER_SECRET = "sk-live-0e8c6b4a9911"
 
 
 def settings() -> list[dict[str, Any]]:
