@@ -1,5 +1,6 @@
 """A stack of the tests' own on a real engine, with a launcher that is spoken to as the control side does."""
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from urllib.parse import urlencode
 
 import docker
 import pytest
+from docker.errors import APIError
 from mcp_launcher.transport import UnixConnection
 
 from tests.launcher import documents
@@ -137,7 +139,7 @@ class InstanceStage:
 
     def containers(self, role: str | None = "instance") -> list[Any]:
         filters = [f"{STACK}={self.stack}"] + ([f"{ROLE}={role}"] if role else [])
-        return list(self.client.containers.list(all=True, filters={"label": filters}))
+        return list(self.client.containers.list(all=True, filters={"label": filters}, ignore_removed=True))
 
     def networks(self) -> list[Any]:
         return list(self.client.networks.list(filters={"label": [f"{STACK}={self.stack}", f"{ROLE}=instance"]}))
@@ -169,7 +171,10 @@ class InstanceStage:
     def clear(self) -> None:
         self.end()
         for container in self.containers(None):
-            container.remove(force=True, v=True)
+            # What a launcher had asked for before it was killed, the engine still does.
+            with contextlib.suppress(APIError):
+                container.remove(force=True, v=True)
+        wait_for(lambda: not self.containers(None))
         for network in self.client.networks.list(filters={"label": f"{STACK}={self.stack}"}):
             network.remove()
         for volume in self.volumes():

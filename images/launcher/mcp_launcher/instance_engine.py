@@ -17,6 +17,7 @@ STOP_SECONDS = 10
 _REMOVAL_TRIES = 25
 _REMOVAL_PAUSE_SECONDS = 0.2
 LAST_LINES = 40
+_MEASURED_AT_ONCE = 64
 
 
 class SubnetTaken(EngineError):
@@ -110,11 +111,29 @@ class InstanceEngine:
             return f"the engine couldn't run it: {error[:300]}"
         return f"it ended with status {state.get('ExitCode', 'unknown')}"
 
-    def measure(self, target: Owned) -> Mapping[str, Any]:
-        """Return a container's statistics."""
-        request = Request(method="GET", path=f"/containers/{target.id}/stats", query=MEASURED)
-        found: Mapping[str, Any] = self._transport.exchange(request) or {}
+    def measure(self, targets: Sequence[Owned]) -> list[Mapping[str, Any]]:
+        """Return the statistics of each container, empty for one that has none.
+
+        The engine takes them once a second, and lets each request wait for the next time: so all are sent first.
+        """
+        found: list[Mapping[str, Any]] = []
+        for start in range(0, len(targets), _MEASURED_AT_ONCE):
+            requests = [
+                Request(method="GET", path=f"/containers/{target.id}/stats", query=MEASURED)
+                for target in targets[start : start + _MEASURED_AT_ONCE]
+            ]
+            connections = [self._transport.send(request) for request in requests]
+            found += [self._measured(each, request) for each, request in zip(connections, requests, strict=True)]
         return found
+
+    def _measured(self, connection: socket.socket, request: Request) -> Mapping[str, Any]:
+        try:
+            self._transport.answered(connection, request)
+            with connection:
+                found = json.loads(everything(connection))
+        except (EngineError, OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def put(self, target: Owned, path: str, content: bytes) -> None:
         """Copy a tar's content into a container that never runs."""
@@ -205,13 +224,18 @@ class InstanceEngine:
 
 def status_of(stream: socket.socket) -> int:
     """Return the status that `InstanceEngine.wait` waited for."""
-    content = b""
-    while part := stream.recv(4096):
-        content += part
     try:
-        return int(json.loads(content)["StatusCode"])
+        return int(json.loads(everything(stream))["StatusCode"])
     except (ValueError, KeyError, TypeError):
         return -1
+
+
+def everything(stream: socket.socket) -> bytes:
+    """Read a stream to its end."""
+    content = b""
+    while part := stream.recv(65_536):
+        content += part
+    return content
 
 
 def archive(entries: Sequence[tuple[str, bytes | None]], owner: tuple[int, int]) -> bytes:

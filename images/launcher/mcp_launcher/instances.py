@@ -84,7 +84,7 @@ class Instances:
             if flight is None:
                 self.carry_out_stop(key, mine, with_volume=with_volume)
                 return
-            if flight.kind == "start":
+            if flight.kind in ("start", "adopt"):
                 board.cancel(flight)
             flight.done.wait()
             if flight.kind == "stop" and not with_volume:

@@ -4,17 +4,15 @@ import contextlib
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mcp_launcher import bodies
 from mcp_launcher.failure import Failure
 from mcp_launcher.instance_engine import InstanceEngine
 from mcp_launcher.instances import Instances
-from mcp_launcher.owned import Key, Owned
+from mcp_launcher.owned import Key
 from mcp_launcher.transport import EngineError
 
-_MEASURERS = 4
 _INACTIVE = ("total_inactive_file", "inactive_file")
 """Cache that the kernel gives back at once: of cgroup v1, of v2. Docker's own `stats` leaves it out too."""
 
@@ -62,19 +60,12 @@ class Reading:
     def usage(self) -> list[dict[str, Any]]:
         """Return what each running instance uses; one that ends meanwhile is left out."""
         running = sorted(self._instances.running().items())
-        with ThreadPoolExecutor(max_workers=_MEASURERS) as measurers:
-            found = measurers.map(lambda each: self._measured(*each), running)
-            return [each for each in found if each is not None]
-
-    def _measured(self, key: Key, container: Owned) -> dict[str, Any] | None:
-        try:
-            raw = self._engine.measure(container)
-        except EngineError:
-            return None
-        memory, processes = memory_bytes(raw), (raw.get("pids_stats") or {}).get("current")
-        if memory is None or not isinstance(processes, int):
-            return None
-        return {"server": key.server, "subject": key.subject, "memoryBytes": memory, "processes": processes}
+        measured = self._engine.measure([container for _, container in running])
+        return [
+            {"server": key.server, "subject": key.subject, "memoryBytes": memory, "processes": processes}
+            for (key, _), raw in zip(running, measured, strict=True)
+            if (memory := memory_bytes(raw)) is not None and (processes := process_count(raw)) is not None
+        ]
 
 
 def memory_bytes(raw: Mapping[str, Any]) -> int | None:
@@ -85,3 +76,9 @@ def memory_bytes(raw: Mapping[str, Any]) -> int | None:
         return None
     inactive = next((details[name] for name in _INACTIVE if isinstance(details.get(name), int)), 0)
     return int(max(0, used - inactive))
+
+
+def process_count(raw: Mapping[str, Any]) -> int | None:
+    """Return the number of processes and threads, of one answer of `ContainerStats`."""
+    found = (raw.get("pids_stats") or {}).get("current")
+    return found if isinstance(found, int) else None

@@ -23,6 +23,8 @@ from mcp_launcher.transport import EngineError
 EXTRA_SECONDS = 5.0
 """Given to an instance beyond its template's time, which the runner keeps by itself."""
 JOIN_SECONDS = 30.0
+LARGEST_RUNNER_DOCUMENT = 1_048_576
+"""What the runner reads (docs/contracts.md, section 6)."""
 _SUBNET_TRIES = 200
 
 
@@ -88,6 +90,9 @@ class Starter:
             EngineError: the engine can't be reached or refused.
         """
         began = int(time.time())
+        document = b"" if order.template.bridge is None else bodies.runner_document(order.template, order.filled)
+        if len(document) > LARGEST_RUNNER_DOCUMENT:
+            raise Failure("bad-request", "all values together are longer than the runner takes; make them shorter")
         owner = self._owner(order)
         cancel.check()
         network, place = self._network(order)
@@ -100,7 +105,7 @@ class Starter:
         container = self._engine.create_container(order.name, body)
         cancel.check()
         if order.template.bridge is not None:
-            self._run_bridged(order, container, cancel)
+            self._run_bridged(order.template, container, document, cancel)
         else:
             self._run(container)
             self._await_answer(order.templates, order.template, container, owner, cancel)
@@ -108,7 +113,13 @@ class Starter:
         return Running(container=container, url=url(place.address, order.template), started_at=began)
 
     def await_again(
-        self, templates: Templates, template: Template, container: Owned, network: Owned, helpers: Sequence[Owned]
+        self,
+        templates: Templates,
+        template: Template,
+        container: Owned,
+        network: Owned,
+        helpers: Sequence[Owned],
+        cancel: Cancel,
     ) -> None:
         """Wait for an instance that another launcher had started and perhaps not finished; `helpers` are in the way.
 
@@ -117,7 +128,6 @@ class Starter:
         """
         for helper in helpers:
             self._engine.remove(helper)
-        cancel = Cancel()
         if template.bridge is not None:
             with self._engine.log(container, 99_999, follow=True) as stream:
                 self._await_listening(template, container, stream, cancel)
@@ -185,16 +195,16 @@ class Starter:
         files = [(f"files/{name}", text.encode()) for name, text in sorted(order.filled.files.items())]
         self._engine.put(delivery, bodies.SECRETS, archive([("files", None), *files], owner))
 
-    def _run_bridged(self, order: Order, container: Owned, cancel: Cancel) -> None:
+    def _run_bridged(self, template: Template, container: Owned, document: bytes, cancel: Cancel) -> None:
         with self._engine.attach(container) as stream:
             self._run(container)
             try:
-                stream.sendall(bodies.runner_document(order.template, order.filled))
+                stream.sendall(document)
                 stream.shutdown(socket.SHUT_WR)
             except OSError:
                 # It ended before it had read all: its log says why.
                 raise self._ended(container) from None
-            self._await_listening(order.template, container, stream, cancel)
+            self._await_listening(template, container, stream, cancel)
 
     def _run(self, container: Owned) -> None:
         try:

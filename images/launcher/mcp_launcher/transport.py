@@ -148,26 +148,37 @@ class Transport:
         Raises:
             EngineError: it can't be reached, or refused; also with status 404.
         """
+        connection = self.send(request, attach=attach, timeout=timeout)
+        self.answered(connection, request)
+        return connection
+
+    def send(self, request: Request, *, attach: bool = False, timeout: float = REQUEST_SECONDS) -> socket.socket:
+        """Send, and return the connection before there is an answer."""
         self._check(request)
         # HTTP/1.0 has no chunks: the body is what follows the head.
         version, upgrade = ("1.1", "Connection: Upgrade\r\nUpgrade: tcp\r\n") if attach else ("1.0", "")
         length = "" if request.method == "GET" else "Content-Length: 0\r\n"
         head = f"{request.method} {self._target(request)} HTTP/{version}\r\nHost: docker\r\n{length}{upgrade}\r\n"
-        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        stream.settimeout(timeout)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(timeout)
         try:
-            stream.connect(self._socket_path)
-            stream.sendall(head.encode("ascii"))
-            status = _status(_head(stream))
-            if status not in (101, 200):
-                raise EngineError(f"{request.method} {request.path}: the engine answered {status}", status)
+            connection.connect(self._socket_path)
+            connection.sendall(head.encode("ascii"))
         except OSError as error:
-            stream.close()
+            connection.close()
             raise EngineError(f"the engine at {self._socket_path} can't be reached: {error}") from error
-        except EngineError:
-            stream.close()
-            raise
-        return stream
+        return connection
+
+    def answered(self, connection: socket.socket, request: Request) -> None:
+        """Wait for the answer to what was sent; its body is still to be read. Closes the connection when it raises."""
+        try:
+            status = _status(_head(connection))
+        except OSError as error:
+            connection.close()
+            raise EngineError(f"{request.method} {request.path}: the engine's answer broke off: {error}") from error
+        if status not in (101, 200):
+            connection.close()
+            raise EngineError(f"{request.method} {request.path}: the engine answered {status}", status)
 
     def _target(self, request: Request) -> str:
         if not self._version:

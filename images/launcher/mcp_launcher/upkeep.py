@@ -130,7 +130,10 @@ class Upkeep:
             return
         unready = replace(entry, state="starting", url="")
         self._behind(
-            key, "adopt", unready, lambda _: self._await_again(key, template, entry, owned, network, in_the_way)
+            key,
+            "adopt",
+            unready,
+            lambda flight: self._await_again(key, flight, template, entry, owned, network, in_the_way),
         )
 
     def _behind(self, key: Key, kind: Kind, entry: Entry | None, work: Callable[[Flight], None]) -> None:
@@ -162,6 +165,7 @@ class Upkeep:
     def _await_again(
         self,
         key: Key,
+        flight: Flight,
         template: Template,
         entry: Entry,
         container: Owned,
@@ -170,7 +174,8 @@ class Upkeep:
     ) -> None:
         landed = None
         try:
-            self._starter.await_again(self._instances.templates(), template, container, network, in_the_way)
+            templates = self._instances.templates()
+            self._starter.await_again(templates, template, container, network, in_the_way, flight.cancel)
             landed = entry
             note("info", "found again", key)
         except (Failure, EngineError) as error:
