@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from engine.cluster import chosen
-from engine.cluster import down as removal
-from engine.cluster import up as bringing
+from engine.cluster import chosen, removal, starting
 from engine.cluster.places import Places, kubeconfig
 from engine.console import Console
 from engine.errors import EngineError
@@ -31,9 +29,9 @@ def up(layout: Layout, console: Console, environ: Mapping[str, str], *, own: boo
             f"{other.file} names the cluster {other.context}: nothing is built",
             f"`make cluster KUBECONFIG={other.file}` uses it, `make cluster OWN=1` builds one here beside it",
         )
-    file = bringing.ensure(layout, console, environ)
+    file = starting.ensure(layout, console, environ)
     console.line("cluster", f"ready: export KUBECONFIG={file}", "green")
-    kubectl = bringing.kubectl(layout).parent
+    kubectl = starting.kubectl(layout).parent
     path = [str(kubectl), *(entry for entry in environ.get("PATH", os.defpath).split(os.pathsep) if entry)]
     return {"KUBECONFIG": str(file), "PATH": os.pathsep.join(path)}
 

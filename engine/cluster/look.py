@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.cluster import chosen, processes, programs
-from engine.cluster.down import ORDER
 from engine.cluster.places import Places, kubeconfig
+from engine.cluster.removal import ORDER
 from engine.errors import EngineError
 from engine.layout import Layout
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.cluster import firewall, network, processes
 from engine.cluster import programs as wanted_programs
 from engine.cluster.places import Places, kubeconfig
-from engine.cluster.up import alone, cgroup_places
+from engine.cluster.starting import alone, cgroup_places
 from engine.console import Console
 from engine.errors import EngineError
 from engine.layout import Layout
