@@ -80,9 +80,9 @@ def test_an_export_is_let_alone() -> None:
     export = thing("h", "delivery", "-export-0123abcd")
     there = held(network=False, helper=export)
     assert verdict(there, None, TEMPLATE, ()) == "clean"
-    assert verdict(there, None, TEMPLATE, {"h"}) == "leave"
+    assert verdict(there, None, TEMPLATE, {export.name}) == "leave"
     assert helpers(there, ()) == [export]
-    assert helpers(there, {"h"}) == []
+    assert helpers(there, {export.name}) == []
     assert helpers(held("running", helper=thing("d", "delivery", "-delivery")), ()) == []
 
 

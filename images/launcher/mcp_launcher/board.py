@@ -26,8 +26,8 @@ class Board:
         self.entries: dict[Key, Entry] = {}
         self.flights = Flights()
         self.back_off = BackOff()
-        self.exports: dict[str, Key] = {}
-        """Containers that exports use, by id: let alone by everything else."""
+        self.exports: set[str] = set()
+        """Names of containers that exports use: let alone by everything else."""
         self.looked = False
         self.leaving = False
         self._starting = 0
@@ -100,7 +100,7 @@ class Board:
             EngineError: something may be left.
         """
         for container in self._engine.containers(key):
-            if container.id in self.exports and not exports:
+            if container.name in self.exports and not exports:
                 continue
             if graceful and container.role == INSTANCE:
                 self._engine.stop(container)

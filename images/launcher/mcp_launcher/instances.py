@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from mcp_launcher import bodies
 from mcp_launcher.board import Board, note
 from mcp_launcher.failure import Failure
 from mcp_launcher.flights import Flight
@@ -18,6 +19,8 @@ from mcp_launcher.transport import EngineError
 from mcp_launcher.verdict import beyond_limits
 
 POLL_SECONDS = 25.0
+LARGEST_RUNNER_DOCUMENT = 1_048_576
+"""What the runner reads (docs/contracts.md, section 6)."""
 
 
 class Instances:
@@ -145,20 +148,22 @@ class Instances:
 
     def export(self, name: str, body: Mapping[str, Any]) -> Owned:
         """Create a keeper, which is let alone until `end_export`."""
-        # Under the lock, so that no look judges it before it is known to be an export's.
+        # Noted first, so that no look judges it.
         with self._board.changed:
             self._board.check_open()
-            keeper = self._engine.create_container(name, body)
-            self._board.exports[keeper.id] = keeper.key
-            return keeper
+            self._board.exports.add(name)
+        try:
+            return self._engine.create_container(name, body)
+        except BaseException:
+            self._forget_export(name)
+            raise
 
     def end_export(self, keeper: Owned) -> None:
         """Remove a keeper."""
         try:
             self._engine.remove(keeper)
         finally:
-            with self._board.changed:
-                self._board.exports.pop(keeper.id, None)
+            self._forget_export(keeper.name)
 
     def templates(self) -> Templates:
         """Return the templates in force.
@@ -170,6 +175,10 @@ class Instances:
             if self._board.templates is None:
                 raise Failure("engine", "no templates were delivered yet; run `pulumi up`", retry_seconds=5)
             return self._board.templates
+
+    def _forget_export(self, name: str) -> None:
+        with self._board.changed:
+            self._board.exports.discard(name)
 
     def _admit(self, key: Key, templates: Templates, *, force: bool) -> None:
         board = self._board
@@ -246,6 +255,9 @@ def _differs(entry: Entry, template: Template, revision: str) -> bool:
 
 def _filled(template: Template, values: Mapping[str, str]) -> Filled:
     try:
-        return fill(template, values)
+        filled = fill(template, values)
     except Unfillable as error:
         raise Failure("bad-request", str(error)) from None
+    if template.bridge is not None and len(bodies.runner_document(template, filled)) > LARGEST_RUNNER_DOCUMENT:
+        raise Failure("bad-request", "all values together are longer than the runner takes; make them shorter")
+    return filled

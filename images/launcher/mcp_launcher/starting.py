@@ -23,8 +23,6 @@ from mcp_launcher.transport import EngineError
 EXTRA_SECONDS = 5.0
 """Given to an instance beyond its template's time, which the runner keeps by itself."""
 JOIN_SECONDS = 30.0
-LARGEST_RUNNER_DOCUMENT = 1_048_576
-"""What the runner reads (docs/contracts.md, section 6)."""
 _SUBNET_TRIES = 200
 
 
@@ -90,9 +88,6 @@ class Starter:
             EngineError: the engine can't be reached or refused.
         """
         began = int(time.time())
-        document = b"" if order.template.bridge is None else bodies.runner_document(order.template, order.filled)
-        if len(document) > LARGEST_RUNNER_DOCUMENT:
-            raise Failure("bad-request", "all values together are longer than the runner takes; make them shorter")
         owner = self._owner(order)
         cancel.check()
         network, place = self._network(order)
@@ -105,7 +100,7 @@ class Starter:
         container = self._engine.create_container(order.name, body)
         cancel.check()
         if order.template.bridge is not None:
-            self._run_bridged(order.template, container, document, cancel)
+            self._run_bridged(order, container, cancel)
         else:
             self._run(container)
             self._await_answer(order.templates, order.template, container, owner, cancel)
@@ -195,16 +190,16 @@ class Starter:
         files = [(f"files/{name}", text.encode()) for name, text in sorted(order.filled.files.items())]
         self._engine.put(delivery, bodies.SECRETS, archive([("files", None), *files], owner))
 
-    def _run_bridged(self, template: Template, container: Owned, document: bytes, cancel: Cancel) -> None:
+    def _run_bridged(self, order: Order, container: Owned, cancel: Cancel) -> None:
         with self._engine.attach(container) as stream:
             self._run(container)
             try:
-                stream.sendall(document)
+                stream.sendall(bodies.runner_document(order.template, order.filled))
                 stream.shutdown(socket.SHUT_WR)
             except OSError:
                 # It ended before it had read all: its log says why.
                 raise self._ended(container) from None
-            self._await_listening(template, container, stream, cancel)
+            self._await_listening(order.template, container, stream, cancel)
 
     def _run(self, container: Owned) -> None:
         try:

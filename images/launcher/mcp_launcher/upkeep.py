@@ -99,7 +99,7 @@ class Upkeep:
 
     def _judge(self, key: Key, held: Held, template: Template | None) -> None:
         board = self._board
-        match verdict(held, board.entries.get(key), template, board.exports.keys()):
+        match verdict(held, board.entries.get(key), template, board.exports):
             case "stop":
                 self._behind(key, "stop", None, lambda flight: self._instances.carry_out_stop(key, flight))
             case "clean":
@@ -116,7 +116,7 @@ class Upkeep:
         if held.instance is None:
             return
         owned, container = held.instance
-        network, in_the_way = held.networks[0], helpers(held, self._board.exports.keys())
+        network, in_the_way = held.networks[0], helpers(held, self._board.exports)
         entry = Entry(
             state="running",
             url=url(address(network) or "", template),

@@ -16,9 +16,9 @@ def verdict(held: Held, entry: Entry | None, template: Template | None, exports:
     """Return what to do: `stop` what has no template, `clean` away what no longer runs, `adopt` what runs and isn't
     known, say that it is `gone`, `forget` it, or `leave` it.
 
-    `exports` are ids of containers that an export uses.
+    `exports` are names of containers that an export uses.
     """
-    left = [owned for owned, _ in held.containers if owned.id not in exports]
+    left = [owned for owned, _ in held.containers if owned.name not in exports]
     if template is None:
         if left or held.networks:
             return "stop"
@@ -36,7 +36,7 @@ def helpers(held: Held, exports: Collection[str]) -> list[Owned]:
     return [
         owned
         for owned, _ in held.containers
-        if owned.role != INSTANCE and not owned.name.endswith("-delivery") and owned.id not in exports
+        if owned.role != INSTANCE and not owned.name.endswith("-delivery") and owned.name not in exports
     ]
 
 
