@@ -98,7 +98,7 @@ class PortalWorld:
     async def subject(self, login: str) -> str:
         """The subject of a user."""
         found = await self.site.edge()
-        return next(subject for subject, each in found["subjects"].items() if each["login"] == login)
+        return next(str(subject) for subject, each in found["subjects"].items() if each["login"] == login)
 
     async def give(self, browser: httpx.AsyncClient, server_id: str, **values: str) -> httpx.Response:
         """Fill in the form of a server's page and send it."""
@@ -118,7 +118,7 @@ class PortalWorld:
 
 def form_token(page: str) -> str:
     """The token of a page's last form."""
-    return re.findall(r'name="form_token" value="([^"]+)"', page)[-1]
+    return str(re.findall(r'name="form_token" value="([^"]+)"', page)[-1])
 
 
 @contextlib.asynccontextmanager
