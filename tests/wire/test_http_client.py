@@ -94,6 +94,16 @@ async def test_a_connection_is_used_again() -> None:
         pool.shut()
 
 
+async def test_without_its_own_address_nothing_leaves() -> None:
+    upstream = Upstream(OK)
+    async with upstream as port:
+        away = await ask(Pool(Target("127.0.0.1", port, source="192.0.2.7")))
+        assert isinstance(away.ended.result(), NoConnection)
+        assert upstream.connections == 0
+        there = await ask(Pool(Target("127.0.0.1", port, source="127.0.0.9")))
+        assert (there.status, upstream.connections) == (200, 1)
+
+
 async def test_a_connection_that_was_idle_for_long_is_not() -> None:
     upstream = Upstream(OK, OK)
     async with upstream as port:

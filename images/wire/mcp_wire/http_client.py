@@ -49,6 +49,7 @@ class Target:
     """Where connections go: `host` and `port`, or the Unix socket `path`; over TLS when `tls` holds a context.
 
     `public` demands that every connection goes to a public address: the one that was checked is the one connected to.
+    `source` is the address of this machine to connect from: where it isn't there, no connection is made.
     """
 
     host: str
@@ -56,6 +57,7 @@ class Target:
     path: str | None = None
     tls: ssl.SSLContext | None = None
     public: bool = False
+    source: str | None = None
 
 
 def tls_context(ca_file: str | None = None) -> ssl.SSLContext:
@@ -196,6 +198,7 @@ class Pool:
                         address,
                         target.port,
                         ssl=target.tls,
+                        local_addr=(target.source, 0) if target.source is not None else None,
                         server_hostname=target.host if target.tls is not None else None,
                     )
                 )[1]

@@ -39,6 +39,29 @@ def test_a_server_that_is_down_is_a_502_that_says_no_more(world: World) -> None:
     assert str(port) not in reply.body.decode()
 
 
+def test_a_call_leaves_from_the_edges_address_on_the_servers_network_only(world: World) -> None:
+    """Else it would go out by the default route while that network is away, to whoever has its address outside."""
+    seen: list[str] = []
+
+    def note(handler: BaseHTTPRequestHandler, request: Seen) -> None:
+        seen.append(handler.client_address[0])
+        echo(handler, request)
+
+    world.upstream.behaviour = note
+    assert world.call(PING).status == 200
+    assert seen == ["127.0.0.2"]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        outside = probe.getsockname()[0]
+    assert not outside.startswith("127."), "this machine has an address beside loopback"
+    with socket.create_server((outside, 0)) as elsewhere:
+        use(world, url=f"http://{outside}:{elsewhere.getsockname()[1]}/mcp")
+        assert world.call(PING).status == 502
+        elsewhere.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
+
+
 @rule(67)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 401, 407])
 def test_redirects_and_refused_credentials_do_not_pass(world: World, status: int) -> None:

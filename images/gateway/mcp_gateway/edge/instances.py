@@ -15,6 +15,7 @@ from mcp_wire.http_client import Pool, Target
 
 from mcp_gateway.documents.fields import Fields
 from mcp_gateway.edge.document import DocumentError, Upstream, upstream_at
+from mcp_gateway.edge.upstreams import edge_address
 
 CONNECT_SECONDS = 2.0
 """An instance is on the same machine, or there is no way to it yet."""
@@ -49,7 +50,8 @@ class Instance:
         self.use = use
         self.since = 0.0
         self.suspect = False
-        self.pool = Pool(Target(upstream.name, upstream.port), connect_seconds=CONNECT_SECONDS)
+        target = Target(upstream.name, upstream.port, source=edge_address(upstream.name))
+        self.pool = Pool(target, connect_seconds=CONNECT_SECONDS)
 
 
 class Instances:

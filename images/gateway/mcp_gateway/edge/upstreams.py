@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from collections.abc import Iterable
 
@@ -29,9 +30,9 @@ class Upstreams:
             place = _place(upstream)
             if place not in self._pools:
                 tls = self._context(upstream.ca_file) if upstream.scheme == "https" else None
-                self._pools[place] = Pool(
-                    Target(upstream.name, upstream.port, tls=tls, public=upstream.reach == "public")
-                )
+                source = edge_address(upstream.name) if upstream.reach == "private" else None
+                target = Target(upstream.name, upstream.port, tls=tls, public=upstream.reach == "public", source=source)
+                self._pools[place] = Pool(target)
 
     def keep(self, upstreams: Iterable[Upstream | None]) -> None:
         """Let go of pools that no route names; answers under way end as they would."""
@@ -51,6 +52,18 @@ class Upstreams:
             except (OSError, ssl.SSLError) as error:
                 raise DocumentError(f"caFile {ca_file}: can't be read as certificates: {error}") from error
         return self._contexts[ca_file]
+
+
+def edge_address(server: str) -> str | None:
+    """The edge's own address on the network of a server or instance (docs/contracts.md, section 7), None for a name.
+
+    Calls go out from it. While that network isn't there, the same call would else leave by the default route, to
+    whoever has the server's address outside.
+    """
+    try:
+        return str(ipaddress.IPv4Address(server) + 1)
+    except ValueError:
+        return None
 
 
 def _place(upstream: Upstream) -> tuple[str, str, int, str, str | None]:
