@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Address, IPv4Network
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp_launcher.allocation import places, uid
 from mcp_launcher.inventory import Look
@@ -22,6 +22,7 @@ blocks = st.integers(24, 30).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(keys, st.lists(blocks, max_size=12))
 def test_every_free_place_is_offered_once_and_no_other(key: Key, used: list[IPv4Network]) -> None:
     found = [place.subnet for place in places(RANGE, key, used)]
@@ -29,6 +30,7 @@ def test_every_free_place_is_offered_once_and_no_other(key: Key, used: list[IPv4
     assert sorted(found) == free
 
 
+@settings(deadline=None)
 @given(keys, st.lists(blocks, max_size=12))
 def test_addresses_of_a_place_are_its_own(key: Key, used: list[IPv4Network]) -> None:
     for place in places(RANGE, key, used):
@@ -40,11 +42,13 @@ def test_addresses_of_a_place_are_its_own(key: Key, used: list[IPv4Network]) -> 
         ]
 
 
+@settings(deadline=None)
 @given(keys)
 def test_a_key_prefers_the_same_place(key: Key) -> None:
     assert next(places(RANGE, key, ())) == next(places(RANGE, key, ()))
 
 
+@settings(deadline=None)
 @given(keys, st.sets(st.integers(29_990, 30_020)))
 def test_a_uid_is_in_its_range_and_nobody_elses(key: Key, used: set[int]) -> None:
     found = uid(30_000, 10, key, used)
@@ -59,6 +63,7 @@ TEMPLATES = parse(encoded(document(server())))
 TEMPLATE = TEMPLATES.servers["memory"]
 
 
+@settings(deadline=None)
 @given(st.lists(keys, unique=True, max_size=20))
 def test_those_that_start_at_once_share_neither_place_nor_uid(some: list[Key]) -> None:
     placement = Placement()

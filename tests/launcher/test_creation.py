@@ -349,7 +349,7 @@ def test_an_instances_network_and_volume_may_be_removed() -> None:
 pieces = st.lists(st.text("ab", max_size=3) | st.just(Placeholder("user:X")), max_size=5).map(tuple)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(pieces, st.data())
 def test_a_filled_text_fits_and_another_does_not(words: tuple[str | Placeholder, ...], data: st.DataObject) -> None:
     filled = "".join(word if isinstance(word, str) else data.draw(st.text("abc", max_size=4)) for word in words)

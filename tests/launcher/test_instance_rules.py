@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp_launcher.backing_off import LAST_SECONDS, BackOff
 from mcp_launcher.failure import Failure
@@ -86,6 +86,7 @@ def test_an_export_is_let_alone() -> None:
     assert helpers(held("running", helper=thing("d", "delivery", "-delivery")), ()) == []
 
 
+@settings(deadline=None)
 @given(st.sets(st.builds(Key, st.sampled_from(["a", "b", "c"]), st.sampled_from([SUBJECT, OTHER, "x", "y"]))))
 def test_limits_hold_for_each_user_and_for_all(counted: set[Key]) -> None:
     few = parse(encoded(document(server(), limits={"total": 6, "perUser": 2, "startsAtOnce": 1})))
@@ -121,6 +122,7 @@ def reader(content: bytes, sizes: list[int]) -> Any:
     return read
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.binary(min_size=1, max_size=40), max_size=6),
     st.lists(st.integers(1, 9), max_size=60),

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp_launcher.allowlist import Refused, Request
 from mcp_launcher.allowlist import check as check_request
@@ -114,6 +114,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["POST", "PUT", "DELETE", "HEAD", "PATCH", "get", "OPTIONS"]),
     st.sampled_from([path for _, path, _ in ALLOWED]) | st.text(max_size=80),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp_launcher.decision import (
     GRACE_SECONDS,
@@ -170,6 +170,7 @@ containers = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(containers, max_size=6),
     st.dictionaries(st.sampled_from([network.id for network in NETWORKS]), st.sampled_from([NOW, NOW - 60])),

@@ -1,7 +1,7 @@
 """Filling in a user's values: what is left out, what is refused, and that no message holds a value."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp_launcher.placeholders import Unfillable, fill
 from mcp_launcher.templates import Template, parse
@@ -51,6 +51,7 @@ def test_a_value_that_has_no_place_or_can_not_be_carried_is_refused_by_name(name
     assert "hunter2" not in str(raised.value)
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(sorted(ALL)), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

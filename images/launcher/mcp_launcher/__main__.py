@@ -56,7 +56,11 @@ def main(arguments: list[str]) -> int:
     board = Board(instance_engine, placement, wake.set)
     instances = Instances(board, instance_engine, starter)
     upkeep = Upkeep(transport, board, instance_engine, placement, starter, instances, wake.set)
-    _always("templates", TemplateFile(options.templates_path, options.stack).follow, upkeep.follow_templates)
+    templates = TemplateFile(options.templates_path, options.stack)
+    # Read before the first look, so that what runs is never listed as if it didn't.
+    if (found := templates.news()) is not None:
+        upkeep.follow_templates(found)
+    _always("templates", templates.follow, upkeep.follow_templates)
     _always("events", follow, Engine(transport), wake)
     _always("loop", run, engine, wake, upkeep, joins)
     _always("interface", listen, options.socket_path, instances, Reading(options.stack, instance_engine, instances))
