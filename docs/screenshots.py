@@ -25,7 +25,6 @@ PHONE: Final = (390, 844)
 DESKTOP: Final = (1280, 800)
 PICTURES: Final[tuple[tuple[str, str, str, tuple[int, int], Scheme], ...]] = (
     ("portal-servers", "alice", "/", DESKTOP, "light"),
-    ("portal-servers-dark", "alice", "/", DESKTOP, "dark"),
     ("portal-servers-phone", "alice", "/", PHONE, "light"),
     ("portal-values", "bob", "/servers/tickets", DESKTOP, "light"),
     ("portal-instance-phone", "alice", "/servers/memory", PHONE, "dark"),
