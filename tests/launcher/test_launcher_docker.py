@@ -225,7 +225,7 @@ def test_container_works_with_nothing_but_the_socket(stage: Stage, tmp_path: Pat
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         read_only=True,
-        tmpfs={"/tmp": "size=1m"},
+        tmpfs={"/tmp": "size=1m", "/run/launcher": "size=1m"},
         volumes={"/var/run/docker.sock": {"bind": "/var/run/docker.sock", "mode": "rw"}},
         detach=True,
     )
