@@ -51,7 +51,7 @@ schema: ## Re-make the JSON Schemas of stack config and catalog entries
 	@$(CLI) schema
 
 test: ## Check everything, on real engines (ARGS="..." for pytest)
-	@$(ENGINE) test $(ARGS)
+	@$(ENGINE) test $(if $(ARGS),-- $(ARGS))
 
 cluster: ## A Kubernetes cluster on this machine (KUBECONFIG=... names yours; OWN=1: build one beside it)
 	@$(ENGINE) cluster $(if $(OWN),--own)
@@ -60,7 +60,7 @@ cluster-down: ## Remove that cluster with all that is in it
 	@$(ENGINE) cluster-down
 
 test-kubernetes: ## Bring the cluster up and run the tests that need one (ARGS="..." for pytest)
-	@$(ENGINE) test-kubernetes $(ARGS)
+	@$(ENGINE) test-kubernetes $(if $(ARGS),-- $(ARGS))
 
 gvisor: ## Give the Docker Engine the sandbox runtime runsc
 	@$(ENGINE) gvisor

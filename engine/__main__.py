@@ -51,9 +51,9 @@ def parser() -> argparse.ArgumentParser:
     cli.add_argument("arguments", nargs=argparse.REMAINDER)
     add("lint", "check format, rules and types")
     test = add("test", "set up, lint and run all tests")
-    test.add_argument("arguments", nargs=argparse.REMAINDER, help="for pytest")
+    test.add_argument("arguments", nargs="*", help="for pytest")
     kubernetes = add("test-kubernetes", "bring up a cluster and run the tests that need one")
-    kubernetes.add_argument("arguments", nargs=argparse.REMAINDER, help="for pytest")
+    kubernetes.add_argument("arguments", nargs="*", help="for pytest")
     add("locks", "re-make the lock files").add_argument("--upgrade", action="store_true", help="take newer versions")
     return whole
 

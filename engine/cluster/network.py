@@ -99,6 +99,9 @@ def bring_up(network: Network, before: Path) -> None:
         done = capture(command)
         if not done.ok:
             raise EngineError(f"`{' '.join(command)}` failed: {done.err.strip()}", "run it as root")
+    ipv6 = Path("/proc/sys/net/ipv6/conf", BRIDGE, "disable_ipv6")
+    if ipv6.exists():
+        ipv6.write_text("1")
     capture(["modprobe", "br_netfilter"])
     noted = json.loads(before.read_text()) if before.exists() else {}
     for name, value in SYSCTLS.items():

@@ -22,7 +22,7 @@ KUBE_ROUTER = "2.2.1"
 COREDNS = "1.12.4"
 SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 PLUGIN_PLACES = ("/usr/lib/cni", "/opt/cni/bin")
-PLUGINS = ("bridge", "host-local", "loopback")
+PLUGINS = ("bridge", "host-local", "loopback", "tuning")
 # Debian's package of each program that is looked for on PATH.
 PACKAGES = {
     "containerd": "containerd",

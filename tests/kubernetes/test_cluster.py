@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from engine.cluster import processes
+from engine.cluster.network import BRIDGE
 from engine.cluster.places import Places
 from tests.kubernetes.cluster import IDLE, SERVER, Cluster, pod, until
 
@@ -75,6 +76,14 @@ def test_a_policy_lets_in_whom_it_names(talkers: tuple[Cluster, str], image: str
     space.do("create", "-f", "-", stdin={**wanted, "spec": spec})
     until(lambda: not space.reaches("stranger", server, 8080), "the stranger is kept out")
     assert space.reaches("client", server, 8080)
+
+
+def test_no_pod_has_a_way_past_the_policies_by_ipv6(talkers: tuple[Cluster, str], own: Places) -> None:
+    space, _ = talkers
+    assert space.inside("client", "cat /proc/net/if_inet6").out == ""
+    assert own.network.exists()
+    links = Path("/proc/net/if_inet6").read_text()
+    assert BRIDGE not in links
 
 
 def test_services_are_found_by_name_and_reached_by_their_address(talkers: tuple[Cluster, str]) -> None:

@@ -101,9 +101,10 @@ def test_containerd_does_not_ask_for_what_the_machine_refuses(able: bool, restri
 
 
 def test_pods_get_addresses_of_the_cluster_by_the_way_of_its_bridge() -> None:
-    (plugin,) = json.loads(files()["cni/10-mcp-hosting.conflist"])["plugins"]
+    plugin, tuning = json.loads(files()["cni/10-mcp-hosting.conflist"])["plugins"]
     assert plugin["bridge"] == network.BRIDGE
     assert plugin["ipam"]["ranges"] == [[{"subnet": str(NETWORK.pods), "gateway": str(NETWORK.node)}]]
+    assert tuning["sysctl"]["net.ipv6.conf.all.disable_ipv6"] == "1"
 
 
 def test_no_command_line_holds_a_secret() -> None:
