@@ -13,7 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from engine import go_build
-from engine.cluster import certificates, configuration, firewall, images, machine, network, objects, parts, processes
+from engine.cluster import (
+    certificates,
+    configuration,
+    firewall,
+    images,
+    machine,
+    name_service,
+    network,
+    objects,
+    parts,
+    processes,
+)
 from engine.cluster import programs as wanted_programs
 from engine.cluster.api import Api
 from engine.cluster.certificates import NODE
@@ -131,14 +142,6 @@ def node_ready(api: Api) -> bool:
     return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
 
 
-def name_service_ready(api: Api) -> bool:
-    """Whether the name service's pod runs and answers, as this version of it: the proof that pods run at all."""
-    found = api.get(objects.DNS_DEPLOYMENT) or {}
-    status = found.get("status", {})
-    seen = status.get("observedGeneration") == found.get("metadata", {}).get("generation")
-    return bool(found) and seen and status.get("updatedReplicas", 0) >= 1 and status.get("availableReplicas", 0) >= 1
-
-
 def start(places: Places, console: Console, programs: Programs, net: Network, environ: Mapping[str, str]) -> Api:
     """Start every part that doesn't run and wait until a pod does."""
     here = machine.here()
@@ -181,7 +184,9 @@ def start(places: Places, console: Console, programs: Programs, net: Network, en
                 api.apply(path, content)
     log = places.logs / "kubelet.log"
     processes.until(lambda: node_ready(api), what="the node", seconds=READY_SECONDS, record=started["kubelet"], log=log)
-    processes.until(lambda: name_service_ready(api), what="the name service's pod", seconds=READY_SECONDS, log=log)
+    processes.until(
+        lambda: name_service.answers(net.dns), what="the name service's pod", seconds=READY_SECONDS, log=log
+    )
     for name, record in started.items():
         if not processes.alive(record):
             shown = tail(places.logs / f"{name}.log")
