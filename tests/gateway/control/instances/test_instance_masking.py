@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mcp_gateway.instances.masking import MASK, Masking, last_lines
 
 # What masks is no part of a value: a value made of it would be in every masked text.
-characters = st.characters(exclude_characters=MASK, exclude_categories=("Cs",))
+characters = st.characters(exclude_characters=MASK, exclude_categories=["Cs"])
 values = st.text(characters, min_size=4, max_size=30).filter(lambda text: len(text.strip()) >= 4)
 texts = st.text(characters, max_size=40)
 
