@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from playwright.async_api import Browser
 
 from tests.e2e.deployed import Deployed, prepare
 from tests.e2e.sign_in import Person, chromium
+
+METADATA = "169.254.169.254"
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +42,29 @@ async def alice(deployed: Deployed, browser: Browser) -> Person:
 @pytest_asyncio.fixture
 async def bob(deployed: Deployed, browser: Browser) -> Person:
     return Person("bob", deployed.password("bob"), await browser.new_context())
+
+
+@pytest.fixture
+def metadata_host() -> Iterator[str]:
+    """A metadata service of the test's own, on an interface that it makes and takes away."""
+    subprocess.run(["ip", "addr", "add", f"{METADATA}/32", "dev", "lo"], check=True)
+    server = subprocess.Popen(["python3", "-m", "http.server", "80", "--bind", METADATA, "--directory", "/var/empty"])
+    try:
+        yield METADATA
+    finally:
+        server.kill()
+        server.wait()
+        subprocess.run(["ip", "addr", "del", f"{METADATA}/32", "dev", "lo"], check=True)
+
+
+@pytest.fixture
+def host_service() -> Iterator[int]:
+    """A service of the host that listens on every address."""
+    server = subprocess.Popen(
+        ["python3", "-m", "http.server", "18099", "--bind", "0.0.0.0", "--directory", "/var/empty"]
+    )
+    try:
+        yield 18099
+    finally:
+        server.kill()
+        server.wait()

@@ -18,6 +18,24 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[2]
 STACK = "e2e"
 PORT = 8766
+IDLE_SECONDS = 6
+"""After which an unused instance of the memory is stopped."""
+ADDED = {
+    "bridged-personal": {
+        "name": "Bridged",
+        "entryKey": "bridged-personal",
+        "shortDescription": "A stdio server with a secret variable and a secret file of each user's own",
+        "serverUserType": "singleUser",
+        "runtime": "npx",
+        "npxConfig": {"package": "@modelcontextprotocol/server-everything@2026.8.31"},
+        "env": [
+            {"key": "BRIDGED_TOKEN", "name": "Token", "required": True, "sensitive": True, "prefix": "token "},
+            {"key": "BRIDGED_FILE", "name": "Credentials", "required": True, "sensitive": True, "file": True},
+            {"key": "BRIDGED_EDITION", "value": "first"},
+        ],
+    }
+}
+"""What the tests' stack has beside the quickstart's servers."""
 yaml = YAML()
 
 
@@ -79,7 +97,8 @@ class Deployed:
         return docker.from_env().containers.get(f"mcp-{STACK}-{part}")
 
     def containers(self) -> list[Container]:
-        return docker.from_env().containers.list(all=True, filters={"label": f"mcp-hosting.stack={STACK}"})
+        label = f"mcp-hosting.stack={STACK}"
+        return docker.from_env().containers.list(all=True, filters={"label": label}, ignore_removed=True)
 
     def networks(self) -> list[str]:
         found = docker.from_env().networks.list(filters={"label": f"mcp-hosting.stack={STACK}"})
@@ -109,6 +128,10 @@ def prepare(home: Path) -> Deployed:
             text = file.read_text().replace("mcp-quickstart-", f"mcp-{STACK}-")
             (deployed.catalog / file.name).write_text(text)
         included = [str(deployed.catalog)]
+    for name, entry in ADDED.items():
+        yaml.dump(entry, deployed.catalog / f"{name}.yaml")
+    values["mcp-hosting:servers"]["memory"]["idleSeconds"] = IDLE_SECONDS
+    values["mcp-hosting:servers"]["bridged-personal"] = {"idleSeconds": IDLE_SECONDS}
     values["mcp-hosting:catalog"]["include"] = included
     yaml.dump(config, deployed.config_file)
     deployed.pulumi("stack", "init", check=False)

@@ -29,7 +29,9 @@ uvxConfig:
 
 
 def containers(deployed: Deployed) -> dict[str, str]:
-    return {str(each.name): str(each.id) for each in deployed.containers() if not str(each.name).endswith("-delivery")}
+    """What `up` has made and keeps: neither deliveries nor users' instances, which come and go by themselves."""
+    kept = [each for each in deployed.containers() if each.labels["mcp-hosting.role"] not in {"delivery", "instance"}]
+    return {str(each.name): str(each.id) for each in kept}
 
 
 def package_of_time(deployed: Deployed) -> str:

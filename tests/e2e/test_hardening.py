@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import docker
@@ -21,7 +20,6 @@ from tests.gateway.rules import rule
 pytestmark = [pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(1800)]
 
 HOSTED = ("everything", "time", "sqlite", "sequential-thinking", "fixture")
-METADATA = "169.254.169.254"
 
 
 def inspected(deployed: Deployed, part: str) -> dict[str, Any]:
@@ -73,32 +71,6 @@ def test_only_the_launcher_has_the_docker_socket_and_it_has_no_network(deployed:
     assert attributes["HostConfig"]["NetworkMode"] == "none"
     assert attributes["HostConfig"]["CapDrop"] == ["ALL"]
     assert attributes["HostConfig"]["ReadonlyRootfs"]
-
-
-@pytest.fixture
-def metadata_host() -> Iterator[str]:
-    """A metadata service of the test's own, on an interface that it makes and takes away."""
-    subprocess.run(["ip", "addr", "add", f"{METADATA}/32", "dev", "lo"], check=True)
-    server = subprocess.Popen(["python3", "-m", "http.server", "80", "--bind", METADATA, "--directory", "/var/empty"])
-    try:
-        yield METADATA
-    finally:
-        server.kill()
-        server.wait()
-        subprocess.run(["ip", "addr", "del", f"{METADATA}/32", "dev", "lo"], check=True)
-
-
-@pytest.fixture
-def host_service() -> Iterator[int]:
-    """A service of the host that listens on every address."""
-    server = subprocess.Popen(
-        ["python3", "-m", "http.server", "18099", "--bind", "0.0.0.0", "--directory", "/var/empty"]
-    )
-    try:
-        yield 18099
-    finally:
-        server.kill()
-        server.wait()
 
 
 async def refused(client: Client, tool: str, arguments: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 from mcp.types import CallToolResult, TextContent
 
-from tests.e2e.deployed import Deployed
+from tests.e2e.deployed import ADDED, Deployed
 from tests.e2e.sign_in import Person
 
 pytestmark = [pytest.mark.engine, pytest.mark.docker, pytest.mark.browser, pytest.mark.timeout(1800)]
@@ -27,6 +27,9 @@ CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
     "fixture-remote": ("whoami_headers", {}, ""),
 }
 
+OWN = {"memory", "my-time", "fixture-personal"}
+"""Single-user servers: see single_user/."""
+
 
 def text(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
@@ -40,7 +43,7 @@ async def call(client: Client, tool: str, arguments: dict[str, Any]) -> str:
 
 
 def test_the_quickstart_has_all_that_it_promises(deployed: Deployed) -> None:
-    assert set(deployed.outputs["servers"]) == set(CALLS)
+    assert set(deployed.outputs["servers"]) == {*CALLS, *OWN, *ADDED}
 
 
 async def use_everything(person: Person, deployed: Deployed, mode: str) -> dict[str, str]:

@@ -121,7 +121,6 @@ async def test_values_go_with_the_data_when_that_is_asked_for(world: PortalWorld
 ACTIONS = ("values", "start", "stop", "restart", "delete")
 
 
-@rule(62)
 @pytest.mark.parametrize("action", ACTIONS)
 async def test_a_form_of_another_session_or_purpose_changes_nothing(world: PortalWorld, action: str) -> None:
     alice, bob = await world.person("alice"), await world.person("bob")

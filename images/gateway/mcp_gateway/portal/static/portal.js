@@ -7,10 +7,15 @@ const LONGEST_LOG_LINES = 2000;
 const said = new Map();
 
 function begin() {
-  for (const part of document.querySelectorAll("[data-live]")) said.set(part.id, part.outerHTML);
+  for (const part of document.querySelectorAll("[data-live]")) said.set(part.id, saying(part));
   dress(document);
   for (const view of document.querySelectorAll("[data-log]")) follow(view);
   again();
+}
+
+// A part without its form tokens, which are others each time.
+function saying(part) {
+  return part.outerHTML.replace(/name="form_token" value="[^"]*"/g, "");
 }
 
 // Local time instead of UTC, and buttons that copy.
@@ -54,8 +59,8 @@ async function refresh() {
   document.body.dataset.refresh = page.body.dataset.refresh;
   for (const fresh of page.querySelectorAll("[data-live]")) {
     const shown = document.getElementById(fresh.id);
-    if (!shown || said.get(fresh.id) === fresh.outerHTML) continue;
-    said.set(fresh.id, fresh.outerHTML);
+    if (!shown || said.get(fresh.id) === saying(fresh)) continue;
+    said.set(fresh.id, saying(fresh));
     replace(shown, document.adoptNode(fresh));
   }
 }
