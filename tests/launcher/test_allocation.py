@@ -82,12 +82,30 @@ def test_files_keep_their_uid_whatever_the_range() -> None:
     assert placement.owner(TEMPLATES, TEMPLATE, Key("memory", "bob")) != (45_678, 45_678)
 
 
-def test_a_place_that_is_refused_is_not_offered_again_and_one_given_back_is() -> None:
-    placement, key = Placement(), Key("memory", "alice")
+def test_a_place_that_is_refused_is_not_offered_again_and_one_given_back_is_once_it_has_rested() -> None:
+    now = 100.0
+    placement, key = Placement(lambda: now), Key("memory", "alice")
     offered = [place.subnet for place in placement.places(TEMPLATES, key)]
     assert len(offered) == len(set(offered)) == 32
     first = next(placement.places(TEMPLATES, key)).subnet
     other = Key("time", "bob")
     assert first not in [place.subnet for place in placement.places(TEMPLATES, other)]
     placement.release(key)
+    assert first not in [place.subnet for place in placement.places(TEMPLATES, other)]
+    now += 59
+    assert first not in [place.subnet for place in placement.places(TEMPLATES, other)]
+    assert first == next(placement.places(TEMPLATES, key)).subnet, "its own user may come back to it at once"
+    placement.release(key)
+    now += 61
     assert first in [place.subnet for place in placement.places(TEMPLATES, other)]
+
+
+def test_the_place_of_an_instance_that_vanished_rests_too() -> None:
+    now = 100.0
+    placement, key = Placement(lambda: now), Key("memory", "alice")
+    first = next(Placement().places(TEMPLATES, key)).subnet
+    placement.saw(Look(state=State(containers=(), networks=()), subnets=(first,)))
+    placement.saw(Look(state=State(containers=(), networks=())))
+    assert first not in [place.subnet for place in placement.places(TEMPLATES, key)]
+    now += 61
+    assert first in [place.subnet for place in placement.places(TEMPLATES, key)]
