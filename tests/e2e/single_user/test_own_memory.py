@@ -10,9 +10,10 @@ import docker
 import httpx
 import pytest
 
+from engine.key_rotation import COMMAND
 from tests.e2e.deployed import PORT, STACK, Deployed
 from tests.e2e.sign_in import Person
-from tests.e2e.single_user.instances import instances, name_of, settled, subject, until
+from tests.e2e.single_user.instances import crash, instances, name_of, settled, subject, until
 from tests.e2e.single_user.people import Callers, Secrets
 from tests.e2e.test_quickstart import call
 
@@ -100,3 +101,28 @@ async def test_data_and_values_are_there_after_a_restart_of_the_gateway(
         assert await caller.proves("file", "FIXTURE_KEY", given.personal[person.login]["FIXTURE_KEY"])
     assert [await caller.identity() for _, caller in people] == before, "instances go on while the gateway restarts"
     assert fact in await recall(alice, deployed, "legacy")
+
+
+async def test_values_and_connections_outlive_a_rotation_of_the_keys(
+    deployed: Deployed, alice: Person, given: Secrets, callers: Callers
+) -> None:
+    caller = await callers.of(alice, "fixture-personal")
+    before = await caller.identity()
+    name = name_of("fixture-personal", subject(caller.token))
+    control = deployed.container("gateway-control")
+    done = await asyncio.to_thread(control.exec_run, list(COMMAND))
+    said = str(done.output)
+    assert done.exit_code == 0, said
+    for value in (*given.personal["alice"].values(), *given.bridged["alice"].values()):
+        assert value not in said
+    assert await caller.identity() == before, "nothing is cut by a rotation"
+    # The instance's next start reads what was sealed anew, in a process that knows the new keys alone.
+    await asyncio.to_thread(control.restart, timeout=10)
+    await asyncio.to_thread(crash, next(each for each in instances("fixture-personal") if each.name == name))
+
+    async def works() -> bool:
+        return (await caller.ask("whoami_instance")).worked
+
+    await settled(works, "alice's instance has started again")
+    assert await caller.identity() != before
+    assert await caller.proves("file", "FIXTURE_KEY", given.personal["alice"]["FIXTURE_KEY"])
