@@ -117,12 +117,15 @@ async def test_an_instance_reaches_nothing_but_its_caller(
     assert found["outcome"] == "ok", "the probe itself works: the instance reaches its own port"
     for host_name in (
         "example.com",
-        f"mcp-{STACK}-gateway-edge",
+        f"mcp-{STACK}-gateway-control",
         f"mcp-{STACK}-memory",
         *(str(each.name) for each in instances()),
     ):
         if host_name != own["Name"].lstrip("/"):
             assert not (await caller.ask("resolve", name=host_name)).worked, host_name
+    # The engine names to each network who is on it: here the caller, by the address that nothing listens on.
+    edge_name = await caller.ask("resolve", name=f"mcp-{STACK}-gateway-edge")
+    assert not edge_name.worked or all(each.startswith(f"{prefix}.") for each in json.loads(edge_name.text))
     for path in (
         "/var/run/docker.sock",
         "/run/docker.sock",
