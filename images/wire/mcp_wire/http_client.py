@@ -192,16 +192,39 @@ class Pool:
         # The address itself is connected to, never the name again: a second look-up could say something else.
         for address in addresses:
             try:
+                if target.source is not None:
+                    return await self._connect_on_link(target.source, address)
                 return (
                     await loop.create_connection(
                         lambda: Connection(self),
                         address,
                         target.port,
                         ssl=target.tls,
-                        local_addr=(target.source, 0) if target.source is not None else None,
                         server_hostname=target.host if target.tls is not None else None,
                     )
                 )[1]
             except OSError as error:
                 failure = error
         raise failure
+
+    async def _connect_on_link(self, source: str, address: str) -> Connection:
+        """Connect from `source` to a neighbour on its network, never by way of a router.
+
+        The source alone isn't enough: between the moment when an interface has its address and the one when it is up,
+        the default route would take the call elsewhere. SO_DONTROUTE (socket(7)) admits neighbours only.
+        """
+        loop, target = asyncio.get_running_loop(), self.target
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        link = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            link.setblocking(False)
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
+            link.bind((source, 0))
+            await loop.sock_connect(link, (address, target.port))
+            name = target.host if target.tls is not None else None
+            return (
+                await loop.create_connection(lambda: Connection(self), sock=link, ssl=target.tls, server_hostname=name)
+            )[1]
+        except BaseException:
+            link.close()
+            raise

@@ -48,6 +48,8 @@ class Load:
             answer = await self.caller.ask("write_note", name=name, text=name)
             if answer.worked:
                 self.kept.append(name)
+                # Fewer than the 600 calls a minute that a user may make.
+                await asyncio.sleep(0.12)
             else:
                 self.failures.append(answer)
                 await asyncio.sleep(0.2)
