@@ -117,7 +117,7 @@ async def test_calls_go_on_without_launcher_and_control_side(deployed: Deployed,
 @pytest.mark.xfail(
     strict=False,
     reason="While it restarts the edge, Docker 20.10 can lead the published port for a moment to an address that the "
-    "host has no route to but its default one, and whoever is there answers (docs/hardening.md, What Docker can't give).",
+    "host has no route to but its default one, and whoever is there answers (docs/hardening.md, at the end).",
 )
 async def test_the_edge_comes_back_by_itself(deployed: Deployed, loads: list[Load]) -> None:
     await killed(deployed, loads, deployed.container("gateway-edge").name or "")
