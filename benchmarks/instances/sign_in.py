@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
-import re
 import secrets
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlsplit
 
 import httpx
+
+from tests.gateway.control.page_forms import inputs, query_of
 
 REDIRECT = "http://127.0.0.1:3333/callback"
 
@@ -65,15 +64,3 @@ def _redirected(answer: httpx.Response) -> str:
     if answer.status_code != 303:
         raise RuntimeError(f"{answer.url.path} answered {answer.status_code}")
     return answer.headers["location"]
-
-
-def inputs(page: str) -> dict[str, str]:
-    """The fields of a page's last form."""
-    form = page.rpartition("<form ")[2]
-    found = re.findall(r'<input[^>]* name="([^"]+)"(?:[^>]* value="([^"]*)")?', form)
-    return {name: html.unescape(value) for name, value in found}
-
-
-def query_of(location: str) -> dict[str, str]:
-    """The parameters of a redirect."""
-    return dict(parse_qsl(urlsplit(location).query, keep_blank_values=True))

@@ -49,8 +49,8 @@ def builds(layout: Layout) -> dict[str, GoBuild]:
     """Return the builds by name, the longest first."""
     source = layout.root / "engine" / "kubernetes"
     kube = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet")
-    return {
-        "kubernetes": GoBuild(
+    found = (
+        GoBuild(
             name="kubernetes",
             what=f"Kubernetes {KUBERNETES}",
             source=source,
@@ -58,7 +58,7 @@ def builds(layout: Layout) -> dict[str, GoBuild]:
             variables=version_variables(KUBERNETES),
             seconds=600,
         ),
-        "kube-router": GoBuild(
+        GoBuild(
             name="kube-router",
             what=f"kube-router {KUBE_ROUTER}",
             source=source / "kube-router",
@@ -66,7 +66,7 @@ def builds(layout: Layout) -> dict[str, GoBuild]:
             variables=(("github.com/cloudnativelabs/kube-router/v2/pkg/version.Version", f"v{KUBE_ROUTER}"),),
             seconds=150,
         ),
-        "coredns": GoBuild(
+        GoBuild(
             name="coredns",
             what=f"CoreDNS {COREDNS}",
             source=source / "coredns",
@@ -74,21 +74,22 @@ def builds(layout: Layout) -> dict[str, GoBuild]:
             variables=(("github.com/coredns/coredns/coremain.GitCommit", f"v{COREDNS}"),),
             seconds=90,
         ),
-        "volumes": GoBuild(
+        GoBuild(
             name="volumes",
             what="the maker of volumes",
             source=source / "volumes",
             programs=((".", "volumes"),),
             seconds=60,
         ),
-        "pause": GoBuild(
+        GoBuild(
             name="pause",
             what="pause",
             source=source / "pause",
             programs=((".", "pause"),),
             seconds=5,
         ),
-    }
+    )
+    return {build.name: build for build in found}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,22 +76,13 @@ def templates_part(plan: HostingPlan, images: Images) -> Part:
 
     The launcher takes the absence of this container at its own end as the end of the stack, so it goes first.
     """
-    delivery = ContainerSpec(
-        name=_name(plan, "templates"),
+    delivery = _delivery(
+        plan,
+        "templates",
         image=images.launcher,
-        command=("deliver",),
-        network_mode="none",
-        mounts=(_mount(plan, "templates"),),
-        uploads=(Upload(path=TEMPLATES, content=templates_document(plan, images)),),
-        tmpfs=_TMP,
+        upload=Upload(path=TEMPLATES, content=templates_document(plan, images)),
         user=_LAUNCHER_USER,
-        read_only=False,
-        one_shot=True,
-        restart="no",
-        memory_mib=128,
-        cpus=hardening.CPUS,
         processes=_LAUNCHER_PROCESSES,
-        labels=labels(plan.stack, GATEWAY, "delivery"),
         after=(_name(plan, "launcher"),),
     )
     return Part(id="templates", kind="Templates", containers=(delivery,))
@@ -99,22 +90,13 @@ def templates_part(plan: HostingPlan, images: Images) -> Part:
 
 def configuration_part(plan: HostingPlan, images: Images, servers: tuple[str, ...]) -> Part:
     """Return the delivery of the gateway document, made after the containers of all servers."""
-    delivery = ContainerSpec(
-        name=_name(plan, "delivery"),
+    delivery = _delivery(
+        plan,
+        "delivery",
         image=images.gateway,
-        command=("deliver",),
-        network_mode="none",
-        mounts=(_mount(plan, "delivery"),),
-        uploads=(Upload(path=DOCUMENT, content=gateway_document(plan)),),
-        tmpfs=_TMP,
+        upload=Upload(path=DOCUMENT, content=gateway_document(plan)),
         user=_USER,
-        read_only=False,
-        one_shot=True,
-        restart="no",
-        memory_mib=128,
-        cpus=hardening.CPUS,
         processes=_PROCESSES,
-        labels=labels(plan.stack, GATEWAY, "delivery"),
         after=(
             _name(plan, "control"),
             _name(plan, "edge"),
@@ -124,6 +106,30 @@ def configuration_part(plan: HostingPlan, images: Images, servers: tuple[str, ..
         ),
     )
     return Part(id="configuration", kind="Configuration", containers=(delivery,))
+
+
+def _delivery(
+    plan: HostingPlan, volume: str, *, image: str, upload: Upload, user: str, processes: int, after: tuple[str, ...]
+) -> ContainerSpec:
+    """Checks one document, writes it to the volume of its own name, and ends."""
+    return ContainerSpec(
+        name=_name(plan, volume),
+        image=image,
+        command=("deliver",),
+        network_mode="none",
+        mounts=(_mount(plan, volume),),
+        uploads=(upload,),
+        tmpfs=_TMP,
+        user=user,
+        read_only=False,
+        one_shot=True,
+        restart="no",
+        memory_mib=128,
+        cpus=hardening.CPUS,
+        processes=processes,
+        labels=labels(plan.stack, GATEWAY, "delivery"),
+        after=after,
+    )
 
 
 def _control(plan: HostingPlan, images: Images) -> ContainerSpec:

@@ -72,14 +72,15 @@ async def loads(alice: Person, bob: Person, given: Secrets, callers: Callers) ->
     return found
 
 
-async def killed(deployed: Deployed, loads: list[Load], name: str) -> None:
-    """Both call without a pause while a container's process is killed, until both go on."""
+async def killed(deployed: Deployed, loads: list[Load], *names: str) -> None:
+    """Both call without a pause while containers' processes are killed one after the other, until both go on."""
     tasks = [asyncio.create_task(load.run()) for load in loads]
     try:
         for load in loads:
             await load.goes_on(3)
-        victim = next(each for each in deployed.containers() if each.name == name)
-        await asyncio.to_thread(crash, victim)
+        containers = {str(each.name): each for each in deployed.containers()}
+        for name in names:
+            await asyncio.to_thread(crash, containers[name])
         for load in loads:
             await load.goes_on()
     finally:
@@ -143,20 +144,11 @@ async def test_a_killed_instance_is_started_anew_for_its_user_alone(deployed: De
 async def test_an_instance_that_dies_while_the_launcher_is_away_is_started_when_it_is_back(
     deployed: Deployed, loads: list[Load]
 ) -> None:
-    tasks = [asyncio.create_task(load.run()) for load in loads]
-    try:
-        for load in loads:
-            await load.goes_on(3)
-        victim = name_of(SERVER, subject(loads[0].caller.token))
-        containers = {str(each.name): each for each in deployed.containers()}
-        await asyncio.to_thread(crash, deployed.container("gateway-launcher"))
-        await asyncio.to_thread(crash, containers[victim])
-        for load in loads:
-            await load.goes_on()
-    finally:
-        for load in loads:
-            load.stopping = True
-        await asyncio.gather(*tasks)
+    launcher, victim = (
+        deployed.container("gateway-launcher").name or "",
+        name_of(SERVER, subject(loads[0].caller.token)),
+    )
+    await killed(deployed, loads, launcher, victim)
     assert Counter(each.status for each in loads[1].failures) == {}
     await all_is_as_before(deployed, loads)
 

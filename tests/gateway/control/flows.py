@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 import json
-import re
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import httpx
 
 from tests.gateway.control.control_site import PASSWORDS, Site
-
-
-def inputs(page: str) -> dict[str, str]:
-    """The fields of a page's last form (the first one signs out)."""
-    form = page.rpartition("<form ")[2]
-    found = re.findall(r'<input[^>]* name="([^"]+)"(?:[^>]* value="([^"]*)")?', form)
-    return {name: html.unescape(value) for name, value in found}
-
-
-def query_of(location: str) -> dict[str, str]:
-    """The parameters of a redirect."""
-    return dict(parse_qsl(urlsplit(location).query, keep_blank_values=True))
+from tests.gateway.control.page_forms import inputs, query_of
 
 
 async def sign_in(

@@ -10,7 +10,8 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 
 from tests.gateway.control.control_site import PUBLIC_URL, Site, gateway_document, server
-from tests.gateway.control.flows import claims, inputs, query_of, register, signed_in
+from tests.gateway.control.flows import claims, register, signed_in
+from tests.gateway.control.page_forms import inputs, query_of
 from tests.gateway.rules import rule
 
 

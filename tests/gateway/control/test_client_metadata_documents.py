@@ -16,7 +16,8 @@ from mcp_gateway.authorization.client_documents import UnusableClient, cache_sec
 from mcp_gateway.authorization.ssrf import GuardedFetch
 
 from tests.gateway.control.control_site import HOST, Site, gateway_document, registration
-from tests.gateway.control.flows import App, inputs, query_of, signed_in
+from tests.gateway.control.flows import App, signed_in
+from tests.gateway.control.page_forms import inputs, query_of
 from tests.gateway.rules import rule
 
 REDIRECT = "https://app.example/callback"

@@ -10,7 +10,8 @@ import pytest
 from mcp_gateway.state.schema import clients, consents
 
 from tests.gateway.control.control_site import PUBLIC_URL, Site, gateway_document
-from tests.gateway.control.flows import inputs, query_of, register, signed_in
+from tests.gateway.control.flows import register, signed_in
+from tests.gateway.control.page_forms import inputs, query_of
 from tests.gateway.rules import rule
 
 WEB = "https://app.example/cb"

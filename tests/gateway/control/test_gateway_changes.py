@@ -125,7 +125,7 @@ async def test_a_poll_waits_until_something_changes(site: Site) -> None:
 
 
 async def test_a_poll_without_change_ends_with_204(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcp_gateway.control.feed.HOLD_SECONDS", 0.05)
+    monkeypatch.setattr("mcp_gateway.control.long_poll.HOLD_SECONDS", 0.05)
     version = (await site.edge())["version"]
     assert (await site.browser().get("/internal/edge", params={"after": version})).status_code == 204
 

@@ -15,7 +15,8 @@ from mcp_gateway.authorization.ssrf import Answer
 from mcp_gateway.documents.native_redirect_uris import native_redirect_uri_problem
 
 from tests.gateway.control.control_site import Site, gateway_document, registration
-from tests.gateway.control.flows import inputs, query_of, register, signed_in
+from tests.gateway.control.flows import register, signed_in
+from tests.gateway.control.page_forms import inputs, query_of
 from tests.gateway.rules import rule
 
 CURSOR = "cursor://anysphere.cursor-mcp/oauth/callback"

@@ -11,7 +11,8 @@ from mcp.shared.auth import OAuthClientMetadata
 from pydantic import AnyUrl
 
 from tests.gateway.control.control_site import PUBLIC_URL, Site
-from tests.gateway.control.flows import claims, inputs, query_of, signed_in
+from tests.gateway.control.flows import claims, signed_in
+from tests.gateway.control.page_forms import inputs, query_of
 from tests.gateway.rules import rule
 from tests.token_storage import Storage
 

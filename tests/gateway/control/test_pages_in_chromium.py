@@ -15,7 +15,8 @@ import uvicorn
 from playwright.async_api import Page, async_playwright
 
 from tests.gateway.control.control_site import HOST, PASSWORDS, Site, gateway_document, registration
-from tests.gateway.control.flows import App, query_of, register
+from tests.gateway.control.flows import App, register
+from tests.gateway.control.page_forms import query_of
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [

@@ -15,7 +15,8 @@ from mcp_gateway.authorization.redirect_uris import (
 )
 
 from tests.gateway.control.control_site import Site
-from tests.gateway.control.flows import query_of, register, signed_in
+from tests.gateway.control.flows import register, signed_in
+from tests.gateway.control.page_forms import query_of
 from tests.gateway.rules import rule
 
 HTTPS = "https://app.example/cb"

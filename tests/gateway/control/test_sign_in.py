@@ -14,7 +14,8 @@ from mcp_gateway.login.passwords import decoy_hash, password_matches
 from mcp_gateway.login.sign_in import safe_onward
 
 from tests.gateway.control.control_site import HASHES, PASSWORDS, Site, gateway_document
-from tests.gateway.control.flows import inputs, register, sign_in, signed_in
+from tests.gateway.control.flows import register, sign_in, signed_in
+from tests.gateway.control.page_forms import inputs
 from tests.gateway.rules import rule
 
 

@@ -63,7 +63,7 @@ class MetadataHandler:
     async def resource(self, request: Request) -> Response:
         """`/.well-known/oauth-protected-resource/mcp-connect/<id>`; there is none for the gateway's root."""
         document = self.live.current
-        server = next((server for server in document.servers if server.id == request.path_params["server"]), None)
+        server = document.server(request.path_params["server"])
         if server is None:
             return JSONResponse({"error": "not_found"}, 404)
         return JSONResponse(resource_metadata(document, server), headers=_CACHED)

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +14,7 @@ from starlette.responses import Response
 
 from mcp_gateway.authorization.grants import revoked_tokens
 from mcp_gateway.control.live import Live
+from mcp_gateway.control.long_poll import Latest
 from mcp_gateway.credentials.user_values import OpenedValues
 from mcp_gateway.documents.edge import EdgeState, edge_document
 from mcp_gateway.documents.gateway import LONGEST_ACCESS_SECONDS, GatewayDocument
@@ -22,9 +22,6 @@ from mcp_gateway.login.accounts import subjects
 from mcp_gateway.state.database import Database
 from mcp_gateway.state.envelope import Envelope
 from mcp_gateway.state.schema import users
-
-HOLD_SECONDS: Final = 25.0
-"""How long a poll waits for a change."""
 
 
 @dataclass
@@ -36,15 +33,12 @@ class EdgeFeed:
     envelope: Envelope
     session_key: bytes = field(repr=False)
     clock: Callable[[], float]
-    version: str = ""
-    body: bytes = field(default=b"", repr=False)
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    latest: Latest = field(default_factory=Latest)
     building: asyncio.Lock = field(default_factory=asyncio.Lock)
     asked: int = 0
     """How often a build has been asked for."""
     answered: int = 0
     """The number of the last request that a build has answered."""
-    stopping: bool = False
     user_values: OpenedValues = field(default_factory=OpenedValues)
 
     async def refresh(self) -> None:
@@ -60,11 +54,9 @@ class EdgeFeed:
             begun = self.asked
             content = await run_in_threadpool(self._build, document)
             self.answered = begun
-            if content["version"] == self.version:
-                return
-            self.version, self.body = str(content["version"]), json.dumps(content).encode()
-        async with self.changed:
-            self.changed.notify_all()
+            version = str(content["version"])
+            if version != self.latest.version:
+                self.latest.publish(version, json.dumps(content).encode())
 
     def _build(self, document: GatewayDocument) -> dict[str, object]:
         now = int(self.clock())
@@ -90,18 +82,8 @@ class EdgeFeed:
 
     async def stop(self) -> None:
         """Answer every waiting poll, so that the server can shut down."""
-        self.stopping = True
-        async with self.changed:
-            self.changed.notify_all()
+        self.latest.stop()
 
     async def handle(self, request: Request) -> Response:
         """`GET /internal/edge?after=<version>`: the document when it differs, else 204 after a while."""
-        after = request.query_params.get("after", "")
-        try:
-            async with asyncio.timeout(HOLD_SECONDS), self.changed:
-                await self.changed.wait_for(lambda: self.stopping or self.version not in {"", after})
-        except TimeoutError:
-            return Response(status_code=204)
-        if self.version in {"", after}:
-            return Response(status_code=204)
-        return Response(self.body, media_type="application/json", headers={"Cache-Control": "no-store"})
+        return await self.latest.answer(request)

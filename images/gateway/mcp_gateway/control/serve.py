@@ -77,7 +77,7 @@ async def serve(control: ControlSide, listener: socket.socket) -> None:
 
     async def stop() -> None:
         await server.stopping.wait()
-        control.instances.roster.stop()
+        control.instances.roster.table.stop()
         await control.feed.stop()
 
     background = [

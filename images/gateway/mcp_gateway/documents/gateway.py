@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from mcp_gateway.documents.fields import Fields
@@ -65,7 +66,7 @@ class Registration:
     native_redirect_uris: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GatewayDocument:
     """The whole document, checked."""
 
@@ -88,7 +89,11 @@ class GatewayDocument:
 
     def user(self, login: str) -> User | None:
         """The declared user with this login."""
-        return next((user for user in self.users if user.login == login), None)
+        return self._users_by_login.get(login)
+
+    def server(self, identifier: str) -> Server | None:
+        """The server with this id."""
+        return self._servers_by_id.get(identifier)
 
     def usable_server(self, resource: str, login: str) -> Server | None:
         """The server with this resource identifier, if this user may use it."""
@@ -104,6 +109,16 @@ class GatewayDocument:
             if server.user_settings and server.access.admits(user)
             for setting in server.user_settings
         )
+
+    # Looked up for each instance once a second, and by each request: made once for a document.
+
+    @cached_property
+    def _users_by_login(self) -> dict[str, User]:
+        return {user.login: user for user in self.users}
+
+    @cached_property
+    def _servers_by_id(self) -> dict[str, Server]:
+        return {server.id: server for server in self.servers}
 
 
 def digest(raw: bytes) -> str:

@@ -45,11 +45,9 @@ class InstanceHandlers:
         """`GET /internal/instances?after=<version>`."""
         own = self.instances
         own.activity.edge_heard(own.monotonic())
-        body = await own.roster.table(request.query_params.get("after", ""))
+        answer = await own.roster.table.answer(request)
         own.activity.edge_heard(own.monotonic())
-        if body is None:
-            return Response(status_code=204)
-        return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+        return answer
 
     async def start(self, request: Request) -> Response:
         """`POST /internal/instances/start`."""

@@ -11,7 +11,7 @@ from mcp_gateway.documents.servers import Server
 from mcp_gateway.instances.permission import permitted
 from mcp_gateway.instances.values import StartValues, start_values
 from mcp_gateway.instances.view import Key
-from mcp_gateway.login.accounts import subjects
+from mcp_gateway.login.accounts import login_of, subjects
 from mcp_gateway.state.database import Database
 from mcp_gateway.state.envelope import Envelope
 
@@ -34,10 +34,10 @@ class Owners:
         """The server and what its instance is started with now; None when this subject may not have one."""
         document = self.live.document
         with self.database.begin() as db:
-            logins = {subject: login for login, subject in subjects(db).items()}
-            server = permitted(document, logins, key)
-            if server is None:
+            login = login_of(db, key[1])
+            server = None if login is None else permitted(document, {key[1]: login}, key)
+            if login is None or server is None:
                 return None
             given = user_values.given(db, self.envelope, key[1], server.id)
-        found = effective(server, logins[key[1]], given)
+        found = effective(server, login, given)
         return server, start_values(server, key[1], found, self.revision_key)

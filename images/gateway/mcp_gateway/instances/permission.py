@@ -13,9 +13,7 @@ def permitted(document: GatewayDocument | None, logins: Mapping[str, str], key: 
     """The key's server, if its subject is a user who may use it and it is one with instances."""
     login = logins.get(key[1])
     user = document.user(login) if document is not None and login is not None else None
-    if document is None or user is None:
+    server = document.server(key[0]) if document is not None else None
+    if user is None or server is None or server.kind != SINGLE_USER or not server.access.admits(user):
         return None
-    for server in document.servers:
-        if server.id == key[0] and server.kind == SINGLE_USER and server.access.admits(user):
-            return server
-    return None
+    return server

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
+from mcp_gateway.control.long_poll import Latest
 from mcp_gateway.instances.view import RUNNING, Key, Launched, Listing, place, without_shared_addresses
-
-HOLD_SECONDS: Final = 25.0
-"""How long a poll waits for a change."""
 
 
 @dataclass
@@ -30,13 +26,11 @@ class Roster:
     """Whether the launcher has told."""
     judged: bool = False
     """Whether it is known who may have one: `admits` knows the users of a document."""
-    version: str = ""
-    body: bytes = b""
+    table: Latest = field(default_factory=Latest)
+    """What the edge is told."""
     withdrawn: set[Key] = field(default_factory=set)
     told: dict[Key, float] = field(default_factory=dict)
     urls: dict[Key, str] = field(default_factory=dict)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    stopping: bool = False
 
     def take(self, listing: Listing, asked: float) -> bool:
         """Take in a list that was asked for then; False when it is to be asked for anew, because it may be too old."""
@@ -92,26 +86,5 @@ class Roster:
         }
         instances = [{"server": key[0], "subject": key[1], "url": url} for key, url in self.urls.items()]
         version = hashlib.sha256(json.dumps(instances).encode()).hexdigest()
-        if version != self.version:
-            self.version = version
-            self.body = json.dumps({"version": version, "instances": instances}).encode()
-            self._wake()
-
-    async def table(self, after: str) -> bytes | None:
-        """The table when its version differs, else None after a while or when told to stop."""
-        try:
-            async with asyncio.timeout(HOLD_SECONDS):
-                while not self.stopping and self.version in {"", after}:
-                    await self.changed.wait()
-        except TimeoutError:
-            return None
-        return None if self.version in {"", after} else self.body
-
-    def stop(self) -> None:
-        """Answer every waiting poll, so that the server can shut down."""
-        self.stopping = True
-        self._wake()
-
-    def _wake(self) -> None:
-        self.changed.set()
-        self.changed = asyncio.Event()
+        if version != self.table.version:
+            self.table.publish(version, json.dumps({"version": version, "instances": instances}).encode())

@@ -49,6 +49,11 @@ def subjects(db: Connection) -> dict[str, str]:
     return {row.login: row.id for row in db.execute(select(users.c.login, users.c.id))}
 
 
+def login_of(db: Connection, subject: str) -> str | None:
+    """The login of a subject."""
+    return db.execute(select(users.c.login).where(users.c.id == subject)).scalar()
+
+
 def apply_users(db: Connection, declared: Sequence[User], now: int) -> None:
     """Make the accounts what the stack declares.
 

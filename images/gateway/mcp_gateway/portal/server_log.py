@@ -88,9 +88,5 @@ async def _may_go_on(visit: Visit) -> bool:
     session = await portal.visitors.session(visit.request)
     document = portal.live.current
     user = document.user(visit.user.login)
-    wanted = visit.request.path_params["server"]
-    return (
-        session is not None
-        and user is not None
-        and any(server.id == wanted and server.access.admits(user) for server in document.servers)
-    )
+    server = document.server(visit.request.path_params["server"])
+    return session is not None and user is not None and server is not None and server.access.admits(user)

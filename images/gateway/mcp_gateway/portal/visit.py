@@ -121,11 +121,10 @@ class Visit:
 
     def server(self) -> Server:
         """The server that the path names. Raises HTTPException 404, also when the user may not use it."""
-        wanted = self.request.path_params["server"]
-        for server in self.servers():
-            if server.id == wanted:
-                return server
-        raise HTTPException(404)
+        server = self.document.server(self.request.path_params["server"])
+        if server is None or not server.access.admits(self.user):
+            raise HTTPException(404)
+        return server
 
     def require_admin(self) -> None:
         """Raise HTTPException 404 unless the stack declares this user an administrator."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from mcp_gateway.credentials.effective import effective
-from mcp_gateway.documents.gateway import GatewayDocument
+from mcp_gateway.credentials.effective import Effective, effective
+from mcp_gateway.documents.gateway import GatewayDocument, Server
 from mcp_gateway.instances.service import InstanceView
 from mcp_gateway.portal.admin.people import People, server_name
 from mcp_gateway.portal.standing import enumeration
@@ -118,36 +118,42 @@ def _failing(document: GatewayDocument, people: People, instances: Sequence[Inst
 def _missing(
     document: GatewayDocument, people: People, given: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> list[Finding]:
-    def names(server_id: str, subject: str) -> list[str]:
-        server = next(each for each in document.servers if each.id == server_id)
-        held = effective(server, people.login(subject), given.get((subject, server_id), {}))
+    def names(server: Server, held: Effective) -> list[str]:
         return [setting.name for setting in held.missing if setting.key not in held.refused]
 
     remedy = "Each user gives theirs on the server's page; or declare them for a user in the stack."
-    return _by_server(document, people, names, "required values are missing", remedy)
+    return _by_server(document, people, given, names, "required values are missing", remedy)
 
 
 def _unfit(
     document: GatewayDocument, people: People, given: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> list[Finding]:
-    def names(server_id: str, subject: str) -> list[str]:
-        server = next(each for each in document.servers if each.id == server_id)
-        held = effective(server, people.login(subject), given.get((subject, server_id), {}))
+    def names(server: Server, held: Effective) -> list[str]:
         return [setting.name for setting in server.user_settings if setting.key in held.refused]
 
     remedy = "The setting has changed since. The value counts as not given until the user gives it anew."
-    return _by_server(document, people, names, "values don't fit any more", remedy)
+    return _by_server(document, people, given, names, "values don't fit any more", remedy)
 
 
 def _by_server(
-    document: GatewayDocument, people: People, names: Callable[[str, str], list[str]], what: str, remedy: str
+    document: GatewayDocument,
+    people: People,
+    given: Mapping[tuple[str, str], Mapping[str, str]],
+    names: Callable[[Server, Effective], list[str]],
+    what: str,
+    remedy: str,
 ) -> list[Finding]:
     found = []
     for server in document.servers:
+        held = {
+            subject: effective(server, user.login, given.get((subject, server.id), {}))
+            for subject, user in people.by_subject.items()
+            if server.user_settings and server.access.admits(user)
+        }
         lines = tuple(
             f"{people.name(subject)}: {enumeration(lacking)}"
-            for subject, user in people.by_subject.items()
-            if server.user_settings and server.access.admits(user) and (lacking := names(server.id, subject))
+            for subject, values in held.items()
+            if (lacking := names(server, values))
         )
         if lines:
             found.append(Finding(NOTE, f"{server.name}: {what} ({_count(len(lines), 'user')})", lines, remedy))

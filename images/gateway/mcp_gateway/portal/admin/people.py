@@ -42,4 +42,5 @@ async def people(visit: Visit) -> People:
 
 def server_name(document: GatewayDocument, server_id: str) -> str:
     """A server's name, or its id when the stack has it no more."""
-    return next((server.name for server in document.servers if server.id == server_id), server_id)
+    server = document.server(server_id)
+    return server.name if server else server_id
